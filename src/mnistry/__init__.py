@@ -1,0 +1,76 @@
+"""Handwritten digits: train on MNIST in seconds, measure honestly, read digits in pictures.
+
+The names below are imported when they are first used, so `import mnistry` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from mnistry.data import load_data, load_mnist, save_data
+    from mnistry.dataset import Dataset
+    from mnistry.errors import DataError, ImageError, MissingExtraError, MnistryError, ModelError, RunError
+    from mnistry.evaluation import Evaluation, evaluate
+    from mnistry.fitting import fit
+    from mnistry.reader import Reading, read
+    from mnistry.runs import Run
+    from mnistry.training import train
+
+# Public name -> the module that defines it. Modules are nouns and functions are verbs, so that
+# `mnistry.fit` is the function whatever has been imported before.
+_HOME = {
+    "Dataset": "dataset",
+    "load_data": "data",
+    "load_mnist": "data",
+    "save_data": "data",
+    "DataError": "errors",
+    "ImageError": "errors",
+    "MissingExtraError": "errors",
+    "MnistryError": "errors",
+    "ModelError": "errors",
+    "RunError": "errors",
+    "Evaluation": "evaluation",
+    "evaluate": "evaluation",
+    "fit": "fitting",
+    "Reading": "reader",
+    "read": "reader",
+    "Run": "runs",
+    "train": "training",
+}
+
+__all__ = [
+    "DataError",
+    "Dataset",
+    "Evaluation",
+    "ImageError",
+    "MissingExtraError",
+    "MnistryError",
+    "ModelError",
+    "Reading",
+    "Run",
+    "RunError",
+    "__version__",
+    "evaluate",
+    "fit",
+    "load_data",
+    "load_mnist",
+    "read",
+    "save_data",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'mnistry' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"mnistry.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,74 @@
+"""Files that are either the old one or the new one, never half of one."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Give a binary file that becomes `path` when the block ends without an error.
+
+    The bytes go to a temporary file in the same folder, are flushed to the disk, and the file is then
+    renamed onto `path`, so a reader or a crash at any instant sees the old content or the new one, whole.
+    If the block raises, `path` stays as it was and the temporary file is removed.
+
+    Raises:
+        OSError: the folder is missing or read-only, or the disk is full; `path` is unchanged.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _flush_folder(path.parent)
+
+
+def atomic_save(path: str | os.PathLike[str], save: Callable[[Path], object]) -> None:
+    """Let `save(temporary_path)` write a file by name, then put it at `path` as `atomic_write` does.
+
+    For libraries that insist on opening the file themselves. The temporary name keeps the suffix of
+    `path`, because some of them choose the format by it.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        save(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _flush_folder(path.parent)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files that killed processes left in `folder` and below.
+
+    Only for a folder that nobody is writing to: the file of a living writer would go too.
+    """
+    for path in folder.rglob(".*"):
+        if re.fullmatch(r"\..+\.\d+\.tmp(\.\w+)?", path.name):
+            path.unlink(missing_ok=True)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make the rename itself survive a power failure, where the system can open folders (not Windows)."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
