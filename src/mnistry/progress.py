@@ -1,0 +1,85 @@
+"""The progress of a training, for people: a live line on a terminal, one plain line an epoch elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+
+class EpochProgress(keras.callbacks.Callback):
+    """Prints epoch, metrics, images a second and the time left, on standard error."""
+
+    def __init__(self, images_per_epoch: int, *, live: bool | None = None) -> None:
+        """Report the speed for `images_per_epoch`; `live` None means: where standard error is a terminal."""
+        super().__init__()
+        self._count = images_per_epoch
+        self._live = live
+        self._display: Any = None
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        live = sys.stderr.isatty() if self._live is None else self._live
+        self._seconds: list[float] = []
+        if live:
+            self._start_display()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._started = time.perf_counter()
+        if self._display is not None and not self._seconds:
+            self._display.update(self._task, text="compiling and training the first epoch")
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        self._seconds.append(time.perf_counter() - self._started)
+        epochs = self.params["epochs"]
+        # The first epoch contains the compilation and says little of the others.
+        steady = self._seconds[1:] or self._seconds
+        left_s = (epochs - epoch - 1) * sum(steady) / len(steady)
+        line = describe_epoch(epoch, epochs, logs or {}, self._count / self._seconds[-1], left_s)
+        if self._display is not None:
+            self._display.console.print(line, highlight=False)
+            self._display.update(self._task, completed=epoch + 1, total=epochs, text=f"{left_s:.0f} s left")
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        if self._display is not None:
+            self._display.stop()
+            self._display = None
+
+    def _start_display(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self._display = Progress(
+            TextColumn("epoch"),
+            MofNCompleteColumn(),
+            BarColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[text]}"),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._task = self._display.add_task("train", total=self.params["epochs"], text="")
+        self._display.start()
+
+
+def describe_epoch(
+    epoch: int, epochs: int, logs: Mapping[str, float], images_per_second: float, left_s: float
+) -> str:
+    """One line on an epoch: its number from 1, the metrics, images a second and the seconds left."""
+    width = len(str(epochs))
+    parts = [f"epoch {epoch + 1:{width}}/{epochs}"]
+    parts += [f"{name} {_format(name, value)}" for name, value in logs.items()]
+    parts.append(f"{images_per_second:,.0f} images/s")
+    if epoch + 1 < epochs:
+        parts.append(f"{left_s:.0f} s left")
+    return "  ".join(parts)
+
+
+def _format(name: str, value: float) -> str:
+    if name.removeprefix("val_").endswith("accuracy"):
+        return f"{value:.2%}"
+    return f"{value:.2e}" if 0 < abs(value) < 1e-3 else f"{value:.4f}"
