@@ -1,0 +1,249 @@
+"""From whatever holds a picture (file, bytes, PIL image, array) to gray levels, (height, width) uint8."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnistry.errors import ImageError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Gray: TypeAlias = NDArray[np.uint8]
+Source: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | NDArray[Any]"
+
+MAX_PIXELS = 178_000_000  # just under the 2**30 / 6 pixels at which Pillow itself refuses
+MAX_STREAM_BYTES = 256 * 2**20  # of a pipe or another source whose size is not known beforehand
+
+# What people give a picture's suffix although it is something else, by its first bytes.
+_LOOKALIKES = {
+    b"<": "It looks like text (SVG, HTML or XML).",
+    b"%PDF": "It is a PDF document.",
+}
+
+
+def load_gray(source: Source) -> Gray:
+    """Return the picture as gray levels, (height, width) uint8, upright, over white where transparent.
+
+    Args:
+        source: a path; the bytes of an image file or an open binary file; a PIL image; or an array of
+            shape (h, w), (h, w, 1), (h, w, 3) RGB or (h, w, 4) RGBA, of bool, of float in 0..1, or of
+            integers in 0..255 (or in 0..65535: 16-bit).
+
+    Coloured pictures are projected on the line in colour space that leads from the paper to the ink, so
+    yellow on white or red on black keeps its contrast, which luminance would lose.
+
+    Raises:
+        ImageError: the file cannot be opened or decoded, or has more than MAX_PIXELS pixels; the array
+            holds NaN or values outside the ranges above.
+    """
+    try:
+        return _to_gray(_to_uint8(_load_pixels(source)))
+    except ImageError as error:
+        raise ImageError(f"cannot read {describe_source(source)!r}: {error}") from error
+
+
+def describe_source(source: Source) -> str:
+    """Return what to call a picture: its path, a name such as <stdin>, or <array>, <bytes>, <image>."""
+    if isinstance(source, (str, os.PathLike)):
+        return os.fspath(source)
+    if isinstance(source, (np.ndarray, bytes)):
+        return "<array>" if isinstance(source, np.ndarray) else "<bytes>"
+    name = getattr(source, "name", None) or getattr(source, "filename", None)
+    return name if isinstance(name, str) else "<image>"
+
+
+def _load_pixels(source: Source) -> NDArray[Any]:
+    from PIL import Image
+
+    if isinstance(source, np.ndarray):
+        return source
+    if isinstance(source, (str, os.PathLike)):
+        with _open_regular_file(Path(source)) as file:
+            return _decode(file)
+    if isinstance(source, bytes):
+        return _decode(io.BytesIO(source))
+    if isinstance(source, Image.Image):
+        with _damage_explained():
+            return _to_pixels(source)
+    if hasattr(source, "read"):
+        return _decode(_read_stream(source))
+    raise TypeError(
+        f"expected a path, bytes, a file, a PIL image or an array, received {type(source).__name__}"
+    )
+
+
+def _open_regular_file(path: Path) -> BinaryIO:
+    """Open `path` for reading unless that could block or never end, as with a pipe or a device."""
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise ImageError("it is a folder; expected an image file. Name the files in it instead")
+        if not stat.S_ISREG(mode):
+            raise ImageError("it is a pipe, socket or device; expected an image file. Save the picture first")
+        return path.open("rb")
+    except FileNotFoundError:
+        raise ImageError("no such file. Check the spelling and the current folder") from None
+    except PermissionError:
+        raise ImageError("no permission to read the file. Allow it, for example with chmod +r") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL character in the name
+        raise ImageError(f"the system says {error}. Check the name and the disk") from error
+
+
+def _read_stream(stream: BinaryIO) -> BinaryIO:
+    content = stream.read(MAX_STREAM_BYTES + 1)
+    if len(content) > MAX_STREAM_BYTES:
+        raise ImageError(
+            f"it has more than {MAX_STREAM_BYTES:,} bytes; expected one image. Make it smaller first"
+        )
+    return io.BytesIO(content)
+
+
+def _decode(file: BinaryIO) -> NDArray[Any]:
+    """Decode the first frame of an image file."""
+    from PIL import Image, UnidentifiedImageError
+
+    head = b""
+    try:
+        with _damage_explained():
+            head = file.read(64)
+            if not head:
+                raise ImageError("the file is empty (0 bytes); expected an image. Save or download it again")
+            file.seek(0)
+            with Image.open(file) as image:
+                return _to_pixels(image)
+    except UnidentifiedImageError:
+        hint = next((text for start, text in _LOOKALIKES.items() if head.lstrip().startswith(start)), "")
+        raise ImageError(
+            f"it is not an image, whatever its name says (first bytes {head[:8]!r}). {hint}".rstrip()
+            + " Expected PNG, JPEG, WebP, BMP, GIF or TIFF. Save it in one of these formats"
+        ) from None
+
+
+@contextmanager
+def _damage_explained() -> Iterator[None]:
+    """Turn whatever Pillow raises on a damaged or oversized picture into an ImageError."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's remarks on odd files: it decodes them or it does not
+            yield
+    except (ImageError, UnidentifiedImageError):
+        raise
+    except Image.DecompressionBombError:
+        raise _too_large("more pixels than Pillow accepts") from None
+    except Exception as error:  # on damaged files its decoders raise nearly everything
+        raise ImageError(f"it is damaged or cut short ({error}). Save, copy or download it again") from error
+
+
+def _too_large(received: str) -> ImageError:
+    return ImageError(
+        f"it is too large: {received}; at most {MAX_PIXELS:,} pixels can be read. Make it smaller first"
+    )
+
+
+def _to_pixels(image: Image.Image) -> NDArray[Any]:
+    """Turn a PIL image upright and into an array of one, three (RGB) or four (RGBA) channels."""
+    from PIL import ImageOps
+
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise _too_large(f"{height} x {width} pixels")
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith(("I", "F")):
+        return np.asarray(image)
+    if image.has_transparency_data:
+        return np.asarray(image.convert("RGBA"))
+    return np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+
+
+def _to_uint8(pixels: NDArray[Any]) -> Gray:
+    """Check an array's shape and values and scale them to 0..255; (h, w), (h, w, 3) or (h, w, 4)."""
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[:, :, 0]
+    if not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))):
+        raise ImageError(
+            f"its shape {pixels.shape} is not that of one picture; expected (height, width), "
+            "(height, width, 3) or (height, width, 4)"
+        )
+    if pixels.size == 0:
+        raise ImageError(f"it has no pixels (shape {pixels.shape}); expected at least one")
+    if pixels.shape[0] * pixels.shape[1] > MAX_PIXELS:
+        raise _too_large(f"{pixels.shape[0]} x {pixels.shape[1]} pixels")
+    if pixels.dtype == np.uint8:
+        return pixels
+    if pixels.dtype == np.bool_:
+        return pixels.astype(np.uint8) * np.uint8(255)
+    if pixels.dtype.kind not in "uif":
+        raise ImageError(f"its values are {pixels.dtype}; expected bool, integers or floats")
+    low, high = pixels.min(), pixels.max()
+    largest = 1 if pixels.dtype.kind == "f" else (255 if high <= 255 and pixels.dtype != np.uint16 else 65535)
+    if not (low >= 0 and high <= largest):  # false for NaN too
+        raise ImageError(
+            f"its values lie in {low}..{high} ({pixels.dtype}); expected floats in 0..1, integers in "
+            "0..255 or 16-bit integers in 0..65535, and no NaN. Scale them first"
+        )
+    return np.rint(pixels * np.float32(255 / largest)).astype(np.uint8)
+
+
+def _to_gray(pixels: Gray) -> Gray:
+    """Lay alpha over white and reduce colours to the one gray scale that shows the ink best."""
+    if pixels.ndim == 2:
+        return pixels
+    if pixels.shape[2] == 4:
+        pixels = _lay_over_paper(pixels)
+    if (pixels[:, :, 0] == pixels[:, :, 1]).all() and (pixels[:, :, 1] == pixels[:, :, 2]).all():
+        return np.ascontiguousarray(pixels[:, :, 0])
+    import cv2
+
+    # The direction is found on a small copy: averaged colours are free of sensor and JPEG colour noise.
+    colours = shrink(pixels, 256).reshape(-1, 3).astype(np.float32)
+    deviations = colours - np.median(colours, axis=0)
+    strengths = np.abs(deviations).max(axis=1)
+    ink = deviations[strengths >= strengths.max() / 2]
+    direction = np.linalg.eigh(ink.T @ ink)[1][:, -1]  # of the largest eigenvalue; its sign is arbitrary
+    direction *= (1 if direction.sum() >= 0 else -1) / np.abs(direction).sum()
+    offset = -255 * direction[direction < 0].sum()
+    return np.asarray(cv2.transform(pixels, np.append(direction, offset)[None]), np.uint8)
+
+
+def _lay_over_paper(rgba: Gray) -> Gray:
+    """Lay a transparent picture over white, or over black where it holds nearly white ink and little else."""
+    from PIL import Image
+
+    if rgba[:, :, 3].min() == 255:
+        return rgba[:, :, :3]
+    small = shrink(rgba, 256).astype(np.float32)
+    cover = small[:, :, 3:] / 255
+    white_ink = 0 < cover.mean() < 0.5 and (small[:, :, :3] * cover).mean() > 192 * cover.mean()
+    paper = Image.new("RGBA", (rgba.shape[1], rgba.shape[0]), "black" if white_ink else "white")
+    paper.alpha_composite(Image.fromarray(rgba))
+    return np.asarray(paper.convert("RGB"))
+
+
+def shrink(pixels: Gray, longest_px: int) -> Gray:
+    """Return the picture made smaller by area averaging until no side is longer than `longest_px`."""
+    height, width = pixels.shape[:2]
+    scale = min(1.0, longest_px / max(height, width))
+    return resize(pixels, round(width * scale), round(height * scale))
+
+
+def resize(pixels: Gray, width: int, height: int) -> Gray:
+    """Return the picture with a new size, at least 1 x 1: averaged to become smaller, else linear."""
+    import cv2
+
+    size = (max(1, width), max(1, height))
+    smaller = size[0] < pixels.shape[1] or size[1] < pixels.shape[0]
+    interpolation = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(pixels, size, interpolation=interpolation), np.uint8)

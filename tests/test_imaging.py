@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from drawing import draw_seven
+from mnistry import ImageError, imaging, load_mnist, pictures
+
+
+def prepare(picture: np.ndarray, invert: bool | None = None) -> np.ndarray:
+    return imaging.center_digit(imaging.to_ink(pictures.load_gray(picture), invert))
+
+
+def center_of_mass(image: np.ndarray) -> tuple[float, float]:
+    rows, columns = np.indices(image.shape)
+    return float(np.average(rows, weights=image)), float(np.average(columns, weights=image))
+
+
+def difference(images: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Mean absolute difference of each pair, in gray levels."""
+    return np.abs(images.astype(float) - others).mean(axis=(1, 2))
+
+
+@pytest.fixture(scope="module")
+def digits() -> np.ndarray:
+    _, test = load_mnist()
+    return test.images[:200]
+
+
+# ---- loading ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ink", [0, 90, 200])
+def test_polarity_is_found_from_the_border(ink: int) -> None:
+    assert not imaging.find_polarity(draw_seven(ink=ink, paper=255))
+    assert imaging.find_polarity(draw_seven(ink=255, paper=ink))
+
+
+def test_polarity_can_be_forced() -> None:
+    seven = draw_seven()
+    np.testing.assert_array_equal(imaging.to_ink(seven, invert=False), imaging.to_ink(seven))
+    np.testing.assert_array_equal(imaging.to_ink(255 - seven, invert=True), imaging.to_ink(seven))
+    assert not np.array_equal(imaging.to_ink(seven, invert=True), imaging.to_ink(seven))
+
+
+def test_a_drawing_keeps_its_soft_edges() -> None:
+    seven = draw_seven()
+    np.testing.assert_array_equal(imaging.to_ink(seven), 255 - seven)
+
+
+def test_light_shadow_and_grain_of_the_paper_vanish() -> None:
+    rng = np.random.default_rng(0)
+    rows, columns = np.indices((300, 240))
+    light = 0.9 - 0.5 * columns / 240 - 0.15 * (rows / 300) ** 2
+    ink = draw_seven(300, 240, ink=255, paper=0) / 255
+    photo = (255 * light * (1 - 0.8 * ink) + rng.normal(0, 4, ink.shape)).clip(0, 255).astype(np.uint8)
+    found = imaging.to_ink(photo)
+    near = cv2.dilate((ink > 0).astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    assert found[~near].max() < imaging.EDGE_LEVEL
+    assert (found[~near] > 0).mean() < 0.05
+    assert found[ink == 1].min() > 128
+
+
+def test_specks_go_and_a_separate_bar_stays() -> None:
+    picture = np.full((200, 160), 255, np.uint8)
+    cv2.line(picture, (60, 60), (60, 160), 0, 8)
+    cv2.line(picture, (75, 50), (115, 45), 0, 8)  # as the top bar of a 5
+    clean = picture.copy()
+    cv2.circle(picture, (20, 20), 3, 0, -1)
+    picture[190, 150] = 0
+    np.testing.assert_array_equal(imaging.to_ink(picture), imaging.to_ink(clean))
+    assert imaging.find_box(imaging.to_ink(clean)) == cv2.boundingRect(255 - clean)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 100_000), (2, 3), (480, 640)])
+@pytest.mark.parametrize("level", [0, 200, 255])
+def test_blank_paper_has_no_ink(shape: tuple[int, int], level: int) -> None:
+    with pytest.raises(ImageError, match="no ink found"):
+        imaging.to_ink(np.full(shape, level, np.uint8))
+
+
+@pytest.mark.parametrize("sigma", [2, 8, 16, 30])
+def test_grain_alone_is_no_ink(sigma: float) -> None:
+    noise = np.random.default_rng(0).normal(170, sigma, (300, 400)).clip(0, 255).astype(np.uint8)
+    with pytest.raises(ImageError, match="no ink found"):
+        imaging.to_ink(noise)
+
+
+def test_light_alone_is_no_ink() -> None:
+    rows, columns = np.indices((300, 400)) / 400
+    for light in (
+        230 - 150 * columns,
+        60 + 100 * columns + 60 * rows,
+        220 - 80 * ((rows - 0.4) ** 2 + columns**2),
+    ):
+        with pytest.raises(ImageError, match="no ink found"):
+            imaging.to_ink(light.astype(np.uint8))
+
+
+def test_faint_ink_is_refused_in_words_that_help() -> None:
+    seven = draw_seven(480, 640, ink=201, paper=214)
+    with pytest.raises(ImageError) as caught:
+        imaging.to_ink(seven, name="'seven.jpg' (480 x 640)")
+    assert str(caught.value) == (
+        "no ink found in 'seven.jpg' (480 x 640): darkest pixel 201, paper 214, contrast 13 once the light "
+        "is evened out; a contrast of at least 32 is needed. Photograph the digit in better light, or pass "
+        "--invert for light ink on dark."
+    )
+
+
+@given(
+    shape=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    pixels=st.lists(st.tuples(st.integers(0, 39), st.integers(0, 39), st.integers(0, 255)), max_size=40),
+    paper=st.integers(0, 255),
+)
+@settings(max_examples=300, deadline=None)
+def test_any_picture_gives_a_digit_or_says_that_there_is_none(
+    shape: tuple[int, int], pixels: list[tuple[int, int, int]], paper: int
+) -> None:
+    picture = np.full(shape, paper, np.uint8)
+    for row, column, level in pixels:
+        picture[row % shape[0], column % shape[1] :] = level
+    try:
+        ink = imaging.to_ink(picture)
+    except ImageError:
+        return
+    assert ink.max() == 255
+    assert imaging.center_digit(ink).max() > 0
+
+
+# ---- one digit --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(30, 24), (200, 160), (90, 400), (2000, 1600)])
+def test_a_drawn_seven_comes_out_centred(size: tuple[int, int]) -> None:
+    image = prepare(draw_seven(*size, pen_px=max(2, min(size) // 12)))
+    assert image.shape == (28, 28)
+    assert image.dtype == np.uint8
+    row, column = center_of_mass(image)
+    assert row == pytest.approx(14, abs=0.6)
+    assert column == pytest.approx(14, abs=0.6)
+    *_, width, height = imaging.find_box(image)
+    assert max(width, height) in (19, 20, 21)
+    assert image.max() > 240
+
+
+def test_the_aspect_is_kept() -> None:
+    bar = np.zeros((100, 40), np.uint8)
+    bar[10:90, 10:30] = 255
+    *_, width, height = imaging.find_box(imaging.center_digit(bar))
+    assert (width, height) == (5, 20)
+
+
+def test_gray_levels_are_made_by_averaging() -> None:
+    checks = np.indices((200, 200)).sum(axis=0) % 2 * np.uint8(255)
+    image = imaging.center_digit(checks.astype(np.uint8))
+    assert np.abs(image[8:20, 8:20].astype(int) - 127).max() <= 3
+
+
+def test_a_hair_line_on_a_large_canvas_does_not_fade() -> None:
+    hair = prepare(draw_seven(600, 480, pen_px=2))
+    pen = prepare(draw_seven(600, 480, pen_px=30))
+    assert hair.max() > 200
+    assert difference(hair[None], pen[None]) < 15
+
+
+def test_mnist_digits_come_through_as_they_are(digits: np.ndarray) -> None:
+    result = np.stack([prepare(digit) for digit in digits])
+    changed = difference(result, digits)
+    assert np.median(changed) < 0.3
+    assert np.mean(changed > 1) <= 0.01  # a centre of mass between two pixels, strokes under THIN_STROKE_PX
+    inverted = np.stack([prepare(255 - digit) for digit in digits])
+    np.testing.assert_array_equal(inverted, result)
+
+
+def on_paper(digit: np.ndarray, scale: int, interpolation: int, rng: np.random.Generator) -> np.ndarray:
+    """The digit enlarged, dark on a larger sheet of gray paper, at a random place."""
+    ink = cv2.resize(digit, None, fx=scale, fy=scale, interpolation=interpolation) / 255
+    top, left, bottom, right = rng.integers(0, 14 * scale, 4)
+    return np.rint(200 - 160 * np.pad(ink, ((top, bottom), (left, right)))).astype(np.uint8)
+
+
+@pytest.mark.parametrize("scale", [3, 10, 30])
+def test_mnist_digits_enlarged_on_paper_come_back(digits: np.ndarray, scale: int) -> None:
+    rng = np.random.default_rng(scale)
+    sample = digits[: 600 // scale]
+    exact = np.stack([prepare(on_paper(digit, scale, cv2.INTER_NEAREST, rng)) for digit in sample])
+    assert np.median(difference(exact, sample)) < 1.0
+    smooth = np.stack([prepare(on_paper(digit, scale, cv2.INTER_LINEAR, rng)) for digit in sample])
+    # Smooth enlarging and averaging back alone cost 5 gray levels; a shift by one pixel costs 15.
+    assert difference(smooth, sample).mean() < 10
+
+
+def test_importing_imaging_loads_neither_opencv_nor_pillow() -> None:
+    program = "import sys, mnistry.imaging, mnistry.reader; print({'cv2', 'PIL'} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "set()"

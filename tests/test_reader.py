@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from mnistry import ImageError, imaging, load_mnist, read
+from mnistry.reader import LONGEST_PX, Reading, read_files
+
+
+def draw_one(height: int = 120, width: int = 90) -> np.ndarray:
+    """A vertical bar whose box is (40, 20, 10, 80)."""
+    picture = np.full((height, width), 255, np.uint8)
+    picture[20:100, 40:50] = 0
+    return picture
+
+
+def say_seven(images: np.ndarray) -> np.ndarray:
+    """A classifier that is fairly sure of 7, then of 1, 9 and 2."""
+    assert images.dtype == np.uint8
+    assert images.shape[1:] == (28, 28)
+    logits = np.zeros((len(images), 10), np.float32)
+    logits[:, [7, 1, 9, 2]] = [6, 4, 3, 2]
+    return logits
+
+
+def test_a_reading_holds_text_box_confidence_and_alternatives() -> None:
+    reading = read(draw_one(), say_seven)
+    digit = reading.lines[0].digits[0]
+    total = np.exp([6, 4, 3, 2]).sum() + 6
+    assert reading.text == reading.lines[0].text == digit.label == "7"
+    assert reading.size == (120, 90)
+    assert reading.error is None
+    assert digit.box == (40, 20, 10, 80)
+    assert digit.confidence == pytest.approx(np.exp(6) / total)
+    assert [label for label, _ in digit.alternatives] == ["1", "9", "2"]
+    assert digit.alternatives[1][1] == pytest.approx(np.exp(3) / total)
+    assert digit.accepted
+    np.testing.assert_array_equal(digit.image, imaging.center_digit(255 - draw_one()))
+
+
+def test_the_classifier_gets_what_imaging_made() -> None:
+    seen = []
+
+    def spy(images: np.ndarray) -> np.ndarray:
+        seen.append(images)
+        return say_seven(images)
+
+    reading = read(draw_one(), spy)
+    assert len(seen) == 1
+    np.testing.assert_array_equal(seen[0][0], reading.lines[0].digits[0].image)
+
+
+def test_the_dictionary_is_json_of_the_documented_shape(tmp_path: Path) -> None:
+    path = tmp_path / "one.png"
+    Image.fromarray(draw_one()).save(path)
+    result = json.loads(json.dumps(read(path, say_seven).to_dict()))
+    assert list(result) == ["file", "size", "text", "lines", "error"]
+    assert result["file"] == str(path)
+    assert result["size"] == [120, 90]
+    assert result["text"] == "7"
+    assert result["error"] is None
+    (line,) = result["lines"]
+    assert list(line) == ["text", "digits"]
+    (digit,) = line["digits"]
+    assert list(digit) == ["label", "box", "confidence", "accepted", "alternatives"]
+    assert digit["box"] == [40, 20, 10, 80]
+    assert digit["accepted"] is True
+    assert digit["alternatives"][0] == ["1", pytest.approx(digit["confidence"] / np.exp(2))]
+
+
+def test_below_the_threshold_a_digit_is_shown_but_not_in_the_text() -> None:
+    confidence = read(draw_one(), say_seven).lines[0].digits[0].confidence
+    assert read(draw_one(), say_seven, threshold=confidence).text == "7"
+    refused = read(draw_one(), say_seven, threshold=confidence + 1e-6)
+    assert refused.text == ""
+    assert refused.lines[0].digits[0].label == "7"
+    assert not refused.lines[0].digits[0].accepted
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan")])
+def test_a_threshold_outside_0_to_1_is_an_error_before_anything_is_read(threshold: float) -> None:
+    with pytest.raises(ValueError, match="threshold"):
+        read("missing.png", say_seven, threshold=threshold)
+    with pytest.raises(ValueError, match="threshold"):
+        next(read_files(["missing.png"], say_seven, threshold=threshold))
+
+
+def test_classes_may_be_other_than_digits() -> None:
+    reading = read(draw_one(), lambda images: np.array([[0.0, 2.0]]), class_names=["Shirt", "Ankle boot"])
+    assert reading.text == "Ankle boot"
+    assert [label for label, _ in reading.lines[0].digits[0].alternatives] == ["Shirt"]
+
+
+@pytest.mark.parametrize("shape", [(10,), (1, 9), (2, 10)])
+def test_logits_that_do_not_fit_are_an_error(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="logits of shape"):
+        read(draw_one(), lambda images: np.zeros(shape))
+
+
+def test_logits_that_are_nan_are_an_error() -> None:
+    with pytest.raises(ValueError, match="NaN"):
+        read(draw_one(), lambda images: np.full((1, 10), np.nan))
+
+
+def test_large_pictures_have_boxes_in_their_own_pixels() -> None:
+    factor = 4 * LONGEST_PX // 120
+    large = cv2.resize(draw_one(), None, fx=factor, fy=factor, interpolation=cv2.INTER_NEAREST)
+    reading = read(large, say_seven)
+    assert reading.size == (120 * factor, 90 * factor)
+    expected = np.array([40, 20, 10, 80]) * factor
+    np.testing.assert_allclose(reading.lines[0].digits[0].box, expected, atol=2 * 4 + 2)
+
+
+def test_boxes_are_those_of_the_upright_picture() -> None:
+    sideways = Image.fromarray(np.rot90(draw_one()))
+    sideways.getexif()[0x0112] = 6
+    reading = read(sideways, say_seven)
+    assert reading.size == (120, 90)
+    assert reading.lines[0].digits[0].box == (40, 20, 10, 80)
+
+
+def test_invert_is_handed_on() -> None:
+    assert read(255 - draw_one(), say_seven).lines[0].digits[0].box == (40, 20, 10, 80)
+    assert read(255 - draw_one(), say_seven, invert=True).lines[0].digits[0].box == (40, 20, 10, 80)
+    forced = read(draw_one(), say_seven, invert=True)
+    assert forced.lines[0].digits[0].box != (40, 20, 10, 80)
+
+
+def test_the_errors_name_the_file_once(tmp_path: Path) -> None:
+    blank = tmp_path / "blank.png"
+    Image.new("L", (640, 480), 214).save(blank)
+    with pytest.raises(ImageError, match=r"no ink found in '.*blank.png' \(480 x 640\): ") as caught:
+        read(blank, say_seven)
+    assert str(caught.value).count("blank.png") == 1
+
+
+def test_one_unreadable_file_does_not_stop_the_others(tmp_path: Path) -> None:
+    good, blank, missing = tmp_path / "good.png", tmp_path / "blank.png", tmp_path / "missing.png"
+    Image.fromarray(draw_one()).save(good)
+    Image.new("L", (64, 48), 255).save(blank)
+    readings = list(read_files([missing, good, blank, str(good)], say_seven))
+    assert [reading.file for reading in readings] == [str(missing), str(good), str(blank), str(good)]
+    assert [reading.text for reading in readings] == ["", "7", "", "7"]
+    assert readings[0].error is not None
+    assert "no such file" in readings[0].error
+    assert readings[2] == Reading(str(blank), (), (48, 64), readings[2].error)
+    assert readings[2].to_dict()["lines"] == []
+    assert readings[0].to_dict()["size"] is None
+    assert readings[1] == readings[3] == read(good, say_seven)
+
+
+def test_files_are_read_one_by_one_as_they_are_asked_for(tmp_path: Path) -> None:
+    good = tmp_path / "good.png"
+    Image.fromarray(draw_one()).save(good)
+    calls = []
+
+    def count(images: np.ndarray) -> np.ndarray:
+        calls.append(len(images))
+        return say_seven(images)
+
+    readings = read_files([good, good], count)
+    assert calls == []
+    next(readings)
+    assert calls == [1]
+
+
+def test_a_broken_classifier_is_not_taken_for_a_bad_picture(tmp_path: Path) -> None:
+    good = tmp_path / "good.png"
+    Image.fromarray(draw_one()).save(good)
+    with pytest.raises(ValueError, match="logits of shape"):
+        list(read_files([good], lambda images: np.zeros((1, 3))))
+
+
+def test_mnist_digits_photographed_on_paper_are_read_like_the_originals() -> None:
+    train, test = load_mnist()
+    known = train.images[:3000].reshape(3000, -1).astype(np.float32)
+    known /= np.linalg.norm(known, axis=1, keepdims=True)
+
+    def nearest_neighbour(images: np.ndarray) -> np.ndarray:
+        similarity = images.reshape(len(images), -1).astype(np.float32) @ known.T
+        return np.stack(
+            [similarity[:, train.labels[:3000] == label].max(axis=1) for label in range(10)], axis=1
+        )
+
+    rng = np.random.default_rng(0)
+    images, labels = test.images[:100], test.labels[:100]
+    right = 0
+    for image, label in zip(images, labels, strict=True):
+        ink = cv2.resize(image, None, fx=6, fy=6, interpolation=cv2.INTER_CUBIC) / 255
+        ink = np.pad(ink, ((30, 5), (0, 60)))
+        light = 210 - 60 * np.indices(ink.shape)[1] / ink.shape[1]
+        photo = (light * (1 - 0.7 * ink) + rng.normal(0, 3, ink.shape)).clip(0, 255).astype(np.uint8)
+        right += read(photo, nearest_neighbour).text == str(label)
+    originals = (nearest_neighbour(images).argmax(axis=1) == labels).sum()
+    assert originals >= 90
+    assert right >= originals - 2
