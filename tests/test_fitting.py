@@ -273,6 +273,25 @@ def test_augmentation_runs_inside_the_program_with_a_new_key_every_step():
     assert not np.allclose(results[0], dense_model().get_weights()[0])
 
 
+@fused_only
+def test_a_second_call_compiles_again_only_where_the_model_was_compiled_anew():
+    images, labels = toy_data(64)
+    traced = []
+
+    def augment(key, batch):  # Python runs this only while the program is traced
+        traced.append(len(batch))
+        return batch
+
+    model = dense_model()
+    fit(model, images, labels, augment=augment, seed=1, verbose=0)
+    once = len(traced)
+    fit(model, images, labels, augment=augment, seed=2, verbose=0)
+    assert len(traced) == once > 0
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    fit(model, images, labels, augment=augment, verbose=0)
+    assert len(traced) > once
+
+
 def test_early_stopping_restores_the_best_weights():
     images, labels = toy_data()
     wrong = (images, (labels + 1) % 4)  # learning makes this validation loss rise
@@ -313,6 +332,18 @@ def test_checkpoints_csv_log_and_lambda_callbacks_see_every_epoch(tmp_path):
     last.load_weights(tmp_path / "3.weights.h5")
     np.testing.assert_array_equal(last.get_weights()[0], model.get_weights()[0])
     assert sorted(path.name for path in tmp_path.glob("*.h5")) == [f"{i}.weights.h5" for i in (1, 2, 3)]
+
+
+def test_tensorboard_writes_its_logs(tmp_path):
+    pytest.importorskip("tensorboard", reason="Keras' TensorBoard callback writes through it")
+    images, labels = toy_data()
+    callback = keras.callbacks.TensorBoard(tmp_path, histogram_freq=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        fit(dense_model(), images, labels, epochs=2, validation_split=0.2, callbacks=[callback], verbose=0)
+    written = {path.parent.name: path.stat().st_size for path in tmp_path.rglob("events*")}
+    assert set(written) == {"train", "validation"}
+    assert all(size > 300 for size in written.values())
 
 
 def test_training_goes_on_from_an_initial_epoch():

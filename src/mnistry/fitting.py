@@ -131,7 +131,7 @@ def fit(
     batch_size = batch_size or DEFAULT_BATCH_SIZE
     _build(model, training, batch_size)
     seed = random.randrange(2**31) if seed is None else seed
-    engine = make_engine(model, augment, seed)
+    engine = make_engine(model, augment)
     feed = Feed(training, batch_size, engine.put, chunk_bytes or engine.capacity())
     validation_feed = None
     if validation is not None:
@@ -187,7 +187,7 @@ class _Loop:
         for arrays, rows in self.training.chunks(
             epoch_order(self.training.count, self.seed, epoch, self.shuffle)
         ):
-            self.engine.train(arrays, rows, step)
+            self.engine.train(arrays, rows, step, self.seed)
             step += len(rows)
         self.engine.wait()
         return _metrics(self.model)

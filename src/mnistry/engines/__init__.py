@@ -1,13 +1,14 @@
 """What runs the steps of an epoch: one compiled program on JAX and on TensorFlow.
 
 An engine has five verbs. `put(arrays)` takes arrays to the device. `capacity()` is the number of bytes of
-data that it may keep there. `train(arrays, rows, first_step)` takes one step for every row of `rows`
+data that it may keep there. `train(arrays, rows, first_step, seed)` takes one step for every row of `rows`
 (steps, batch) and `test(arrays, rows)` measures; both leave the new state in the model's own variables, so
 that between two calls the model is an ordinary Keras model. `wait()` returns when the work is done.
 """
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Augment = Callable[[Any, Any], Any]
+_KEPT = "_mnistry_engine"
 
 
 class Engine(Protocol):
@@ -23,22 +25,40 @@ class Engine(Protocol):
 
     def put(self, arrays: Any) -> Any: ...
     def capacity(self) -> int: ...
-    def train(self, arrays: Any, rows: NDArray[np.int32], first_step: int) -> None: ...
+    def train(self, arrays: Any, rows: NDArray[np.int32], first_step: int, seed: int) -> None: ...
     def test(self, arrays: Any, rows: NDArray[np.int32]) -> None: ...
     def wait(self) -> None: ...
 
 
-def make_engine(model: Any, augment: Augment | None, seed: int) -> Engine:
-    """The engine of the back end that Keras runs on (JAX or TensorFlow)."""
+def make_engine(model: Any, augment: Augment | None) -> Engine:
+    """The engine of the back end that Keras runs on; that of an earlier call where nothing has changed since.
+
+    The engine stays with the model, so that a second call of `fit` need not compile again.
+    """
     import keras
 
+    parts = [
+        model.optimizer,
+        model._compile_loss,
+        model._compile_metrics,
+        augment,
+        *model.trainable_variables,
+    ]
+    known: list[Any]
+    engine: Engine | None
+    known, engine = vars(model).get(_KEPT, ([], None))
+    if engine is not None and len(known) == len(parts) and all(map(operator.is_, known, parts)):
+        return engine
     if keras.backend.backend() == "jax":
         from mnistry.engines.on_jax import JaxEngine
 
-        return JaxEngine(model, augment, seed)
-    from mnistry.engines.on_tensorflow import TensorFlowEngine
+        engine = JaxEngine(model, augment)
+    else:
+        from mnistry.engines.on_tensorflow import TensorFlowEngine
 
-    return TensorFlowEngine(model, augment, seed)
+        engine = TensorFlowEngine(model, augment)
+    vars(model)[_KEPT] = (parts, engine)  # past Keras' tracking of attributes: this is no state of the model
+    return engine
 
 
 def host_capacity() -> int:

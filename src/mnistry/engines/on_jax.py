@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistry.engines import Augment, host_capacity
-from mnistry.engines.convolution import convolutions_as_products
+from mnistry.engines.convolution import fast_convolutions
 
 DEVICE_MEMORY_SHARE = 0.5  # of an accelerator's free memory, for data; the rest is for the network
 
@@ -19,10 +19,9 @@ DEVICE_MEMORY_SHARE = 0.5  # of an accelerator's free memory, for data; the rest
 class JaxEngine:
     """Runs a compiled Keras model on JAX; see `mnistry.engines`."""
 
-    def __init__(self, model: Any, augment: Augment | None, seed: int) -> None:
+    def __init__(self, model: Any, augment: Augment | None) -> None:
         self._model = model
         self._augment = augment
-        self._key = jax.random.key(seed)
         self._train_epoch = jax.jit(self._scan_training)
         self._test_epoch = jax.jit(self._scan_test)
         self._device = jax.devices()[0]
@@ -36,10 +35,10 @@ class JaxEngine:
             return host_capacity()
         return int((memory["bytes_limit"] - memory["bytes_in_use"]) * DEVICE_MEMORY_SHARE)
 
-    def train(self, arrays: Any, rows: NDArray[np.int32], first_step: int) -> None:
+    def train(self, arrays: Any, rows: NDArray[np.int32], first_step: int, seed: int) -> None:
         variables = self._training_variables()
         with self._fast_layers():
-            state = self._train_epoch(_values(variables), arrays, rows, first_step)
+            state = self._train_epoch(_values(variables), arrays, rows, first_step, seed)
         _assign(variables, state)
 
     def test(self, arrays: Any, rows: NDArray[np.int32]) -> None:
@@ -63,14 +62,16 @@ class JaxEngine:
 
     def _fast_layers(self) -> AbstractContextManager[None]:
         # Only XLA's CPU compiler falls to naive kernels for convolution and pooling inside a loop.
-        return convolutions_as_products(self._model) if self._device.platform == "cpu" else nullcontext()
+        return fast_convolutions(self._model) if self._device.platform == "cpu" else nullcontext()
 
-    def _scan_training(self, state: Any, arrays: Any, rows: Any, first_step: Any) -> Any:
+    def _scan_training(self, state: Any, arrays: Any, rows: Any, first_step: Any, seed: Any) -> Any:
+        key = jax.random.key(seed)
+
         def step(state: Any, numbered: Any) -> tuple[Any, None]:
             number, row = numbered
             batch = jax.tree.map(lambda array: array[row], arrays)
             if self._augment is not None:
-                batch = (self._augment(jax.random.fold_in(self._key, number), batch[0]), *batch[1:])
+                batch = (self._augment(jax.random.fold_in(key, number), batch[0]), *batch[1:])
             _, state = self._model.train_step(state, batch)
             return state, None
 

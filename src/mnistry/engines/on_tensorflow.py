@@ -16,10 +16,9 @@ ACCELERATOR_BYTES = 2**31  # TensorFlow does not tell how much memory a device h
 class TensorFlowEngine:
     """Runs a compiled Keras model on TensorFlow; see `mnistry.engines`."""
 
-    def __init__(self, model: Any, augment: Augment | None, seed: int) -> None:
+    def __init__(self, model: Any, augment: Augment | None) -> None:
         self._model = model
         self._augment = augment
-        self._seed = seed % 2**31
         self._train_epoch = tf.function(self._loop_training, jit_compile=True)
         self._test_epoch = tf.function(self._loop_test, jit_compile=True)
 
@@ -29,8 +28,8 @@ class TensorFlowEngine:
     def capacity(self) -> int:
         return ACCELERATOR_BYTES if tf.config.list_logical_devices("GPU") else host_capacity()
 
-    def train(self, arrays: Any, rows: NDArray[np.int32], first_step: int) -> None:
-        self._train_epoch(arrays, tf.constant(rows), tf.constant(first_step, tf.int32))
+    def train(self, arrays: Any, rows: NDArray[np.int32], first_step: int, seed: int) -> None:
+        self._train_epoch(arrays, tf.constant(rows), tf.constant([seed % 2**31, first_step], tf.int32))
 
     def test(self, arrays: Any, rows: NDArray[np.int32]) -> None:
         self._test_epoch(arrays, tf.constant(rows))
@@ -38,12 +37,11 @@ class TensorFlowEngine:
     def wait(self) -> None:
         self._model.optimizer.iterations.numpy()
 
-    def _loop_training(self, arrays: Any, rows: Any, first_step: Any) -> None:
+    def _loop_training(self, arrays: Any, rows: Any, seed: Any) -> None:
         def step(number: Any) -> tuple[Any]:
             batch = tf.nest.map_structure(lambda array: tf.gather(array, rows[number]), arrays)
             if self._augment is not None:
-                seed = tf.stack([self._seed, first_step + number])
-                batch = (self._augment(seed, batch[0]), *batch[1:])
+                batch = (self._augment(seed + tf.stack([0, number]), batch[0]), *batch[1:])
             self._model.train_step(batch)
             return (number + 1,)
 
