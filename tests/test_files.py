@@ -1,0 +1,211 @@
+"""A file is the old one or the new one, whole, whatever happens while it is written."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mnistry.files import atomic_save, atomic_write, remove_leftovers
+
+OLD, NEW = b"old " * 1000, b"new content " * 5000
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def write(path):
+    with atomic_write(path) as file:
+        file.write(NEW)
+
+
+def save(path):
+    atomic_save(path, lambda temporary: temporary.write_bytes(NEW))
+
+
+both_ways = pytest.mark.parametrize("put", [write, save])
+
+
+@both_ways
+def test_a_new_file_holds_what_was_written(tmp_path, put):
+    put(tmp_path / "file.bin")
+    assert (tmp_path / "file.bin").read_bytes() == NEW
+    assert names(tmp_path) == ["file.bin"]
+
+
+@both_ways
+def test_an_old_file_is_replaced(tmp_path, put):
+    path = tmp_path / "file.bin"
+    path.write_bytes(OLD)
+    put(str(path))
+    assert path.read_bytes() == NEW
+    assert names(tmp_path) == ["file.bin"]
+
+
+def test_a_reader_sees_the_old_content_until_the_block_has_ended(tmp_path):
+    path = tmp_path / "file.bin"
+    path.write_bytes(OLD)
+    with path.open("rb") as reader:
+        with atomic_write(path) as file:
+            file.write(NEW)
+            file.flush()
+            assert path.read_bytes() == OLD
+        assert path.read_bytes() == NEW
+        assert reader.read() == OLD  # who had it open keeps reading the old one
+
+
+@pytest.mark.parametrize("error", [RuntimeError, OSError, KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("existed", [True, False])
+def test_a_failure_in_the_block_leaves_the_old_file_and_no_temporary_one(tmp_path, error, existed):
+    path = tmp_path / "file.bin"
+    if existed:
+        path.write_bytes(OLD)
+
+    def fail(temporary):
+        temporary.write_bytes(NEW)
+        raise error
+
+    def fail_in_block():
+        with atomic_write(path) as file:
+            file.write(NEW)
+            raise error
+
+    with pytest.raises(error):
+        fail_in_block()
+    with pytest.raises(error):
+        atomic_save(path, fail)
+    assert names(tmp_path) == (["file.bin"] if existed else [])
+    assert not existed or path.read_bytes() == OLD
+
+
+def test_a_library_that_writes_nothing_does_not_cost_the_old_file(tmp_path):
+    path = tmp_path / "file.bin"
+    path.write_bytes(OLD)
+    with pytest.raises(FileNotFoundError):
+        atomic_save(path, lambda temporary: None)
+    assert path.read_bytes() == OLD
+
+
+def test_a_library_sees_the_suffix_by_which_it_chooses_the_format(tmp_path):
+    suffixes = []
+
+    def note(temporary):
+        suffixes.append(temporary.suffix)
+        temporary.touch()
+
+    atomic_save(tmp_path / "model.keras", note)
+    assert suffixes == [".keras"]
+
+
+@both_ways
+def test_a_missing_folder_is_an_error_and_is_not_made(tmp_path, put):
+    with pytest.raises(FileNotFoundError):
+        put(tmp_path / "missing" / "file.bin")
+    assert names(tmp_path) == []
+
+
+@both_ways
+def test_a_folder_that_is_a_file_is_an_error(tmp_path, put):
+    (tmp_path / "file").write_bytes(OLD)
+    with pytest.raises(NotADirectoryError):
+        put(tmp_path / "file" / "below")
+    assert (tmp_path / "file").read_bytes() == OLD
+
+
+@both_ways
+def test_a_read_only_folder_is_an_error_and_keeps_its_file(tmp_path, put):
+    path = tmp_path / "file.bin"
+    path.write_bytes(OLD)
+    tmp_path.chmod(0o555)
+    try:
+        if os.access(tmp_path, os.W_OK):
+            pytest.skip("this user may write everywhere")
+        with pytest.raises(PermissionError):
+            put(path)
+    finally:
+        tmp_path.chmod(0o755)
+    assert path.read_bytes() == OLD
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_leaves_the_old_file_and_no_temporary_one(tmp_path):
+    path = tmp_path / "file.bin"
+    path.write_bytes(OLD)
+    # The device refuses every byte as a full disk does; the temporary file is laid onto it.
+    (tmp_path / f".file.bin.{os.getpid()}.tmp").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device"):
+        write(path)
+    assert path.read_bytes() == OLD
+    assert names(tmp_path) == ["file.bin"]
+
+
+@both_ways
+def test_the_bytes_reach_the_disk_before_the_name_does(tmp_path, put, monkeypatch):
+    path = tmp_path / "file.bin"
+    events = []
+    fsync, replace = os.fsync, Path.replace
+
+    def note_fsync(descriptor):
+        status = os.fstat(descriptor)
+        events.append("folder flushed" if stat.S_ISDIR(status.st_mode) else f"{status.st_size} bytes flushed")
+        fsync(descriptor)
+
+    def note_replace(source, target):
+        events.append("renamed")
+        return replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(Path, "replace", note_replace)
+    put(path)
+    assert events == [f"{len(NEW)} bytes flushed", "renamed", *["folder flushed"] * (os.name == "posix")]
+
+
+WRITE_FOR_EVER = """
+import sys, itertools
+from mnistry.files import atomic_write
+print("begun", flush=True)
+for number in itertools.count():
+    with atomic_write(sys.argv[1]) as file:
+        for _ in range(40):
+            file.write(b"%8d" % number * 5000)
+"""
+
+
+def test_a_killed_writer_leaves_a_whole_file_and_leftovers_that_can_be_removed(tmp_path):
+    path = tmp_path / "file.bin"
+    kept = tmp_path / ".settings.tmp"  # the user's own, in spite of its name
+    kept.touch()
+    leftovers = 0
+    for _ in range(4):
+        child = subprocess.Popen([sys.executable, "-c", WRITE_FOR_EVER, path], stdout=subprocess.PIPE)
+        child.stdout.readline()
+        # The instant in which half of a file is written.
+        while f".file.bin.{child.pid}.tmp" not in names(tmp_path):
+            pass
+        child.send_signal(signal.SIGKILL)
+        child.communicate()
+        leftovers += f".file.bin.{child.pid}.tmp" in names(tmp_path)
+        if path.exists():
+            content = path.read_bytes()
+            assert len(content) == 40 * 5000 * 8
+            assert content == content[:8] * (40 * 5000)
+    assert leftovers
+    remove_leftovers(tmp_path)
+    assert names(tmp_path) == [".settings.tmp", *["file.bin"] * path.exists()]
+
+
+def test_only_temporary_files_are_removed(tmp_path):
+    (tmp_path / "plots").mkdir()
+    ours = ["run.json", ".run.json.12.tmp", ".model.7.tmp.keras", "plots/.loss.1.tmp.png", "plots/loss.png"]
+    mine = [".hidden", ".run.json.tmp", "a.12.tmp", ".12.tmp", ".x.12.tmp.b.c"]
+    for name in [*ours, *mine]:
+        (tmp_path / name).touch()
+    remove_leftovers(tmp_path)
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {"run.json", "plots/loss.png", *mine}
