@@ -11,7 +11,10 @@ import keras
 
 
 class EpochProgress(keras.callbacks.Callback):
-    """Prints epoch, metrics, images a second and the time left, on standard error."""
+    """Prints epoch, metrics, images a second and the time left.
+
+    On standard error; in a notebook, which shows that as if something were wrong, on standard output.
+    """
 
     def __init__(self, images_per_epoch: int, *, live: bool | None = None) -> None:
         """Report the speed for `images_per_epoch`; `live` None means: where standard error is a terminal."""
@@ -21,7 +24,8 @@ class EpochProgress(keras.callbacks.Callback):
         self._display: Any = None
 
     def on_train_begin(self, logs: Any = None) -> None:
-        live = sys.stderr.isatty() if self._live is None else self._live
+        self._stream = sys.stdout if "ipykernel" in sys.modules else sys.stderr
+        live = self._stream.isatty() if self._live is None else self._live
         self._seconds: list[float] = []
         if live:
             self._start_display()
@@ -42,7 +46,7 @@ class EpochProgress(keras.callbacks.Callback):
             self._display.console.print(line, highlight=False)
             self._display.update(self._task, completed=epoch + 1, total=epochs, text=f"{left_s:.0f} s left")
         else:
-            print(line, file=sys.stderr, flush=True)
+            print(line, file=self._stream, flush=True)
 
     def on_train_end(self, logs: Any = None) -> None:
         if self._display is not None:
@@ -59,7 +63,7 @@ class EpochProgress(keras.callbacks.Callback):
             BarColumn(),
             TimeElapsedColumn(),
             TextColumn("{task.fields[text]}"),
-            console=Console(stderr=True),
+            console=Console(file=self._stream),
             transient=True,
         )
         self._task = self._display.add_task("train", total=self.params["epochs"], text="")

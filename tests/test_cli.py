@@ -1,0 +1,232 @@
+"""The command line in processes of its own, as a user runs it."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from dataclasses import asdict
+
+import cv2
+import numpy as np
+import pytest
+
+from mnistry import cli
+from mnistry.data import load_mnist, save_data
+from mnistry.training import Config
+
+ENVIRONMENT = {**os.environ, "KERAS_BACKEND": "jax", "COLUMNS": "100"}
+
+
+def mnistry(*arguments, cwd, check=True):
+    command = [sys.executable, "-m", "mnistry.cli", *map(str, arguments)]
+    result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=ENVIRONMENT, timeout=300)
+    if check:
+        assert result.returncode == 0, result.stderr
+    return result
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a small data set and a run trained on it."""
+    folder = tmp_path_factory.mktemp("cli")
+    train, test = load_mnist()
+    save_data((train.take(3000), test.take(500)), folder / "small.npz")
+    result = mnistry("train", "--data", "small.npz", "--epochs", 3, "--out", "run", cwd=folder)
+    (folder / "output.txt").write_text(result.stdout)
+    (folder / "progress.txt").write_text(result.stderr)
+    return folder
+
+
+def test_train_prints_accuracy_with_interval_and_the_prediction(folder):
+    output = (folder / "output.txt").read_text()
+    found = re.search(
+        r"^Model Accuracy: (\d\d\.\d\d)% \(95 % interval (.*)% to (.*)%, 500 test images\)$", output, re.M
+    )
+    accuracy, low, high = map(float, found.groups())
+    assert 75 < low < accuracy < high < 100
+    assert "\nModel Prediction: 7\n" in output
+    assert "Everything is in run" in output
+    assert "Try next" in output
+
+
+def test_train_shows_one_plain_line_an_epoch_and_no_noise(folder):
+    lines = (folder / "progress.txt").read_text().splitlines()
+    assert len(lines) == 3
+    assert all(re.match(r"epoch \d/3  accuracy .* val_loss .* images/s", line) for line in lines)
+
+
+def test_train_leaves_model_record_history_and_pictures(folder):
+    names = sorted(
+        str(path.relative_to(folder / "run")) for path in (folder / "run").rglob("*") if path.is_file()
+    )
+    pictures = ["accuracy", "confusion_matrix", "loss", "mistakes", "prediction"]
+    files = ["checkpoint.npz", "history.csv", "model.keras"]
+    assert names == [*files, *(f"plots/{name}.png" for name in pictures), "run.json"]
+
+
+def test_evaluate_repeats_the_figures_of_the_run(folder):
+    recorded = json.loads((folder / "run" / "run.json").read_text())["metrics"]
+    measured = json.loads(mnistry("evaluate", "run", "--json", cwd=folder).stdout)
+    assert measured["accuracy"] == recorded["accuracy"]
+    assert measured["nll"] == pytest.approx(recorded["nll"], rel=1e-6)
+    table = mnistry("evaluate", "run/model.keras", "--data", "small.npz", cwd=folder).stdout
+    assert f"{recorded['accuracy']:.2%}".rstrip("%") in table
+
+
+def test_evaluate_on_full_mnist_measures_all_test_images(folder):
+    assert (
+        json.loads(mnistry("evaluate", "run", "--data", "mnist", "--json", cwd=folder).stdout)["n"] == 10_000
+    )
+
+
+def draw_digits(folder):
+    """A dark 1 and a light 0, drawn large."""
+    one = np.full((300, 200), 230, np.uint8)
+    cv2.line(one, (105, 50), (95, 250), 20, 22)
+    cv2.imwrite(str(folder / "one.png"), one)
+    zero = np.full((120, 160), 15, np.uint8)
+    cv2.ellipse(zero, (80, 60), (28, 42), 0, 0, 360, 240, 9)
+    cv2.imwrite(str(folder / "zero.jpg"), zero)
+
+
+def test_read_answers_for_each_picture_and_goes_on_after_a_bad_one(folder):
+    draw_digits(folder)
+    (folder / "bad.png").write_text("<svg/>")
+    result = mnistry(
+        "read", "one.png", "bad.png", "zero.jpg", "--model", "run", "--json", cwd=folder, check=False
+    )
+    assert result.returncode == 1
+    readings = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [reading["file"] for reading in readings] == ["one.png", "bad.png", "zero.jpg"]
+    assert [reading["text"] for reading in readings] == ["1", "", "0"]
+    assert "bad.png" in readings[1]["error"]
+    digit = readings[0]["lines"][0]["digits"][0]
+    assert set(digit) == {"label", "box", "confidence", "accepted", "alternatives"}
+
+
+def test_read_prints_text_and_confidence(folder):
+    draw_digits(folder)
+    assert re.fullmatch(r"1  \d\.\d{3}\n", mnistry("read", "one.png", "--model", "run", cwd=folder).stdout)
+    lines = mnistry("read", "one.png", "zero.jpg", "--model", "run", cwd=folder).stdout.splitlines()
+    assert [line[: line.index("  ")] for line in lines] == ["one.png: 1", "zero.jpg: 0"]
+
+
+def test_plot_draws_the_pictures_again(folder):
+    for picture in (folder / "run" / "plots").glob("*.png"):
+        picture.unlink()
+    listed = mnistry("plot", "run", cwd=folder).stdout.split()
+    assert len(listed) == 5
+    assert all((folder / name).stat().st_size > 10_000 for name in listed)
+
+
+def test_data_info_counts_and_export_writes_what_train_reads(folder):
+    information = json.loads(mnistry("data", "info", "--json", cwd=folder).stdout)["parts"]
+    assert [part["images"] for part in information] == [60_000, 10_000]
+    assert information[1]["classes"]["0"] == 980
+    assert "980" in mnistry("data", "info", cwd=folder).stdout
+    mnistry("data", "export", "small.npz", "small_idx", "--kind", "idx", cwd=folder)
+    exported = json.loads(mnistry("data", "info", "small_idx", "--json", cwd=folder).stdout)["parts"]
+    original = json.loads(mnistry("data", "info", "small.npz", "--json", cwd=folder).stdout)["parts"]
+    assert [part["sha256"] for part in exported] == [part["sha256"] for part in original]
+
+
+def test_data_show_draws_a_sheet(folder):
+    assert (
+        mnistry("data", "show", "small.npz", "--out", "sheet.png", "--count", 20, cwd=folder).stdout
+        == "sheet.png\n"
+    )
+    sheet = cv2.imread(str(folder / "sheet.png"))
+    assert sheet.std() > 20
+
+
+def test_a_finished_run_resumed_says_the_same_and_more_epochs_go_on(folder):
+    again = mnistry("train", "--resume", "run", cwd=folder)
+    assert again.stdout.splitlines()[:2] == (folder / "output.txt").read_text().splitlines()[:2]
+    assert again.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["train", "--data", "gone.npz"], 1, "gone.npz"),
+        (["train", "--model", "resnet"], 1, "unknown model 'resnet': known are linear, mlp, lenet5"),
+        (["train", "--out", "run"], 1, "is not empty"),
+        (["train", "--resume", "gone"], 1, "is no run directory"),
+        (["train", "--epochs", "0"], 2, "--epochs"),
+        (["train", "--backend", "theano"], 2, "theano"),
+        (["train", "--learning-rate", "-1"], 2, "learning_rate must be positive"),
+        (["evaluate", "gone.keras"], 1, "gone.keras"),
+        (["evaluate"], 1, "no trained model in runs/"),
+        (["read", "one.png"], 1, "no trained model in runs/"),
+        (["data", "export", "mnist", "out.xyz"], 1, "npz"),
+        (["nothing"], 2, "No such command 'nothing'"),
+    ],
+)
+def test_a_mistake_is_one_clear_line_and_the_right_exit_code(folder, arguments, code, message):
+    result = mnistry(*arguments, cwd=folder, check=False)
+    assert result.returncode == code
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_missing_back_end_names_its_install_line(folder, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.util as u\nfind = u.find_spec\n"
+        "u.find_spec = lambda name, package=None: None if name == 'torch' else find(name, package)\n"
+    )
+    command = [sys.executable, "-m", "mnistry.cli", "train", "--backend", "torch"]
+    environment = {**ENVIRONMENT, "PYTHONPATH": str(tmp_path)}
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
+    assert result.returncode == 1
+    assert "pip install 'mnistry[torch]'" in result.stderr
+
+
+def test_version_and_bare_command(folder):
+    assert re.fullmatch(r"mnistry \d+\.\d+\.\d+\n", mnistry("--version", cwd=folder).stdout)
+    assert "train" in mnistry("--help", cwd=folder).stdout
+
+
+def test_on_a_terminal_progress_is_live(folder):
+    master, slave = pty.openpty()
+    command = [
+        sys.executable,
+        "-m",
+        "mnistry.cli",
+        "train",
+        "--data",
+        "small.npz",
+        "--epochs",
+        "3",
+        "--out",
+        "live",
+    ]
+    environment = {**ENVIRONMENT, "TERM": "xterm-256color"}
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=slave, env=environment)
+    os.close(slave)
+    seen = b""
+    while True:
+        try:
+            chunk = os.read(master, 4096)
+        except OSError:  # Linux says so when the other side is closed
+            break
+        if not chunk:
+            break
+        seen += chunk
+    assert process.wait(timeout=60) == 0
+    os.close(master)
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", seen.decode())
+    assert "compiling" in text
+    assert "3/3" in text
+    assert "epoch 3/3  accuracy" in text
+
+
+def test_the_options_of_train_have_the_defaults_of_the_api():
+    options = {name: parameter.default for name, parameter in inspect.signature(cli.train).parameters.items()}
+    options["epochs"] = options["epochs"] or cli.DEFAULT_EPOCHS
+    assert {name: options[name] for name in asdict(Config())} == asdict(Config())
