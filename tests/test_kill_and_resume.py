@@ -118,6 +118,11 @@ def checkpoint(out):
         return {name: archive[name] for name in archive.files}
 
 
+def epochs_done(out):
+    """The last complete epoch, by the checkpoint, which must be whole."""
+    return json.loads(checkpoint(out)["about"].tobytes())["epoch"] if (out / "checkpoint.npz").exists() else 0
+
+
 def outcome(out):
     """Everything that training and measuring brought about, as bytes that can be compared."""
     record = json.loads((out / "run.json").read_text())
@@ -198,7 +203,8 @@ def kill(child, out, rng, spans):
     if rng.random() < 0.5:
         return kill_after(child, rng.uniform(0, rng.choice(spans)))
     name = rng.choices(list(WRITES), [weight for _, weight in WRITES.values()])[0]
-    return kill_in_write(child, out, name, rng.randint(1, WRITES[name][0]))
+    writes_to_come = min(WRITES[name][0], max(1, EPOCHS - epochs_done(out)))
+    return kill_in_write(child, out, name, rng.randint(1, writes_to_come))
 
 
 def stage(out):
@@ -207,9 +213,9 @@ def stage(out):
         return "before run.json"
     record = json.loads((out / "run.json").read_text())
     assert record["status"] == "training" or record["epochs_done"] == EPOCHS
-    if not (out / "checkpoint.npz").exists():
+    epoch = epochs_done(out)
+    if epoch == 0:
         return "before the first checkpoint"
-    epoch = json.loads(checkpoint(out)["about"].tobytes())["epoch"]
     if (out / "model.keras").exists():
         assert keras.saving.load_model(out / "model.keras").built
         return "after the model"

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import random
-import signal
 import sys
-import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mnistry.dataset import Dataset
-from mnistry.engines import Augment, Engine, make_engine
-from mnistry.feeding import Feed, epoch_order
-from mnistry.inputs import as_arrays, example_weights, is_array, split_arrays, unpack
+from mnistry.engines import Augment, make_engine
+from mnistry.epochs import (
+    CompiledEpochs,
+    Epochs,
+    KerasEpochs,
+    run_epochs,
+    why_not_by_epochs,
+    why_not_compiled,
+)
+from mnistry.inputs import as_arrays, example_weights, split_arrays, unpack
+from mnistry.progress import make_progress
 
 DEFAULT_BATCH_SIZE = 32  # as in model.fit
 
@@ -93,14 +97,15 @@ def fit(
         sample_weight = own_weight if sample_weight is None else sample_weight
     if isinstance(validation_data, Dataset):
         validation_data = tuple(validation_data)
-    unfused = _why_not_fused(
-        model, (x, y, sample_weight, validation_data), callbacks, steps_per_epoch or validation_steps
-    )
-    if unfused:
+    data = (x, y, sample_weight, validation_data)
+    unlooped = why_not_by_epochs(model, data, callbacks, steps_per_epoch or validation_steps)
+    uncompiled = unlooped or why_not_compiled(model)
+    if uncompiled:
         if augment is not None:
-            raise ValueError(f"augment works only where epochs are compiled, but {unfused}")
+            raise ValueError(f"augment works only where epochs are compiled, but {uncompiled}")
         if keras.backend.backend() != "torch":
-            warnings.warn(f"mnistry.fit hands over to model.fit, which is slower: {unfused}", stacklevel=2)
+            warnings.warn(f"mnistry.fit hands over to model.fit, which is slower: {uncompiled}", stacklevel=2)
+    if unlooped:
         if seed is not None:
             keras.utils.set_random_seed(seed)
         return model.fit(
@@ -129,105 +134,33 @@ def fit(
     elif validation_split:
         training, validation = split_arrays(training, validation_split)
     batch_size = batch_size or DEFAULT_BATCH_SIZE
+    sizes = (batch_size, validation_batch_size or batch_size)
+    seed = (random.randrange(2**31) if seed is None else seed) % 2**31
     _build(model, training, batch_size)
-    seed = random.randrange(2**31) if seed is None else seed
-    engine = make_engine(model, augment)
-    feed = Feed(training, batch_size, engine.put, chunk_bytes or engine.capacity())
-    validation_feed = None
-    if validation is not None:
-        size = validation_batch_size or batch_size
+    epochs_of: Epochs
+    if uncompiled:
+        epochs_of = KerasEpochs(model, training, validation, sizes, seed, shuffle)
+    else:
+        engine = make_engine(model, augment)
         room = chunk_bytes or engine.capacity()
-        validation_feed = Feed(validation, size, engine.put, room)
+        epochs_of = CompiledEpochs(model, engine, training, validation, sizes, room, seed, shuffle)
+    progress = [] if not verbose else [make_progress(epochs_of.count, verbose)]
     callback_list = keras.callbacks.CallbackList(
-        [*keras.tree.flatten(callbacks or []), *_progress(verbose, feed.count)],
+        [*keras.tree.flatten(callbacks or []), *progress],
         add_history=True,
         model=model,
         verbose=verbose,
         epochs=epochs,
-        steps=feed.steps,
+        steps=-(-epochs_of.count // batch_size),
     )
-    loop = _Loop(model, engine, callback_list, feed, validation_feed, validation_freq, seed, shuffle)
-    loop.run(range(initial_epoch, epochs))
-    return model.history
-
-
-@dataclass
-class _Loop:
-    """The epochs of one call of `fit`."""
-
-    model: Any
-    engine: Engine
-    callbacks: Any
-    training: Feed
-    validation: Feed | None
-    validation_freq: int | Sequence[int]
-    seed: int
-    shuffle: bool
-
-    def run(self, epochs: range) -> None:
-        logs: dict[str, float] = {}
-        self.model.stop_training = False
-        self.callbacks.on_train_begin()
-        with _stop_after_epoch_on_interrupt(self.model):
-            for epoch in epochs:
-                self.callbacks.on_epoch_begin(epoch)
-                logs = self._train(epoch)
-                if self.validation is not None and self._validates_after(epoch):
-                    logs |= self._validate(self.validation)
-                self.callbacks.on_epoch_end(epoch, logs)
-                if self.model.stop_training:
-                    break
-        # Optimizers that average the weights (use_ema) hand over the average here, as in model.fit.
-        self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
-        self.callbacks.on_train_end(logs)
-
-    def _train(self, epoch: int) -> dict[str, float]:
-        self.model.reset_metrics()
-        step = epoch * self.training.steps
-        for arrays, rows in self.training.chunks(
-            epoch_order(self.training.count, self.seed, epoch, self.shuffle)
-        ):
-            self.engine.train(arrays, rows, step, self.seed)
-            step += len(rows)
-        self.engine.wait()
-        return _metrics(self.model)
-
-    def _validate(self, validation: Feed) -> dict[str, float]:
-        self.callbacks.on_test_begin()
-        self.model.reset_metrics()
-        for arrays, rows in validation.chunks(epoch_order(validation.count, self.seed, 0, shuffle=False)):
-            self.engine.test(arrays, rows)
-        logs = _metrics(self.model)
-        self.callbacks.on_test_end(logs)
-        return {f"val_{name}": value for name, value in logs.items()}
-
-    def _validates_after(self, epoch: int) -> bool:
-        if isinstance(self.validation_freq, int):
-            return (epoch + 1) % self.validation_freq == 0
-        return epoch + 1 in self.validation_freq
-
-
-def _metrics(model: Any) -> dict[str, float]:
-    return {name: float(value) for name, value in model.get_metrics_result().items()}
-
-
-@contextmanager
-def _stop_after_epoch_on_interrupt(model: Any) -> Iterator[None]:
-    """Turn a first Ctrl-C into `model.stop_training`; a second one acts as usual."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals reach the main thread only
-        return
-    usual = signal.getsignal(signal.SIGINT)
-
-    def finish_epoch(signum: int, frame: Any) -> None:
-        model.stop_training = True
-        signal.signal(signal.SIGINT, usual)
-
-    signal.signal(signal.SIGINT, finish_epoch)
+    history = model.history
     try:
-        yield
+        run_epochs(model, epochs_of, callback_list, initial_epoch, epochs, validation_freq)
     finally:
-        signal.signal(signal.SIGINT, usual)
+        for display in progress:
+            display.close()
+        model.history = history
+    return history
 
 
 def _build(model: Any, arrays: tuple[Any, ...], batch_size: int) -> None:
@@ -238,64 +171,3 @@ def _build(model: Any, arrays: tuple[Any, ...], batch_size: int) -> None:
     model._symbolic_build(data_batch=keras.tree.map_structure(lambda array: array[:batch_size], arrays))
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
-
-
-def _progress(verbose: str | int, count: int) -> list[Any]:
-    from mnistry.progress import EpochProgress
-
-    return [EpochProgress(count, live=None if verbose == "auto" else verbose == 1)] if verbose else []
-
-
-def _why_not_fused(model: Any, data: tuple[Any, ...], callbacks: Any, steps: int | None) -> str | None:
-    """Why an epoch cannot be one program, or None where it can."""
-    import keras
-
-    if keras.backend.backend() not in ("jax", "tensorflow"):
-        return f"the back end is {keras.backend.backend()}"
-    if model.run_eagerly:
-        return "the model was compiled with run_eagerly=True"
-    unsupported = [layer.name for layer in model._flatten_layers() if not layer.supports_jit]
-    if unsupported:
-        return f"XLA cannot compile the layer {unsupported[0]!r}"
-    if keras.distribution.distribution() is not None:
-        return "a keras.distribution is set"
-    for leaf in keras.tree.flatten(data):
-        if leaf is not None and not is_array(leaf):
-            return f"the data is not arrays in memory (received {type(leaf).__name__})"
-    if steps is not None:
-        return "steps_per_epoch or validation_steps is given"
-    for callback in keras.tree.flatten(callbacks or []):
-        if _acts_on_batches(callback):
-            return f"the callback {type(callback).__name__} acts on every batch"
-    return None
-
-
-_BATCH_HOOKS = (
-    "on_batch_begin",
-    "on_batch_end",
-    "on_train_batch_begin",
-    "on_train_batch_end",
-    "on_test_batch_begin",
-    "on_test_batch_end",
-)
-# Keras' own callbacks with batch hooks that do nothing unless this attribute asks for more than epochs.
-_FREQUENCY_OPTION = {
-    "BackupAndRestore": "save_freq",
-    "ModelCheckpoint": "save_freq",
-    "TensorBoard": "update_freq",
-}
-
-
-def _acts_on_batches(callback: Any) -> bool:
-    import keras
-
-    base = keras.callbacks.Callback
-    for name in _BATCH_HOOKS:
-        hook = getattr(callback, name)
-        owner = getattr(hook, "__self__", None)
-        if owner is callback and getattr(hook, "__func__", None) is getattr(base, name):
-            continue
-        option = _FREQUENCY_OPTION.get(getattr(hook, "__qualname__", "").split(".")[0])
-        if option is None or getattr(callback, option, None) != "epoch":
-            return True
-    return bool(getattr(callback, "_start_batch", 0))  # TensorBoard(profile_batch=...)

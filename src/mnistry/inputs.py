@@ -28,7 +28,9 @@ def unpack(data: Any, what: str) -> tuple[Any, Any, Any]:
 
 
 def is_array(leaf: Any) -> bool:
-    return hasattr(leaf, "shape") and hasattr(leaf, "__array__") and str(leaf.dtype) != "object"
+    return (
+        hasattr(leaf, "shape") and hasattr(leaf, "__array__") and str(getattr(leaf, "dtype", "")) != "object"
+    )
 
 
 def as_arrays(x: Any, y: Any, sample_weight: Any, what: str) -> tuple[Any, ...]:

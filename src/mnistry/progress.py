@@ -8,6 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
+import numpy as np
+
+
+def make_progress(images_per_epoch: int, verbose: str | int) -> EpochProgress:
+    """The display that `verbose` asks for: 1 live, 2 a line an epoch, "auto" what suits the output."""
+    return EpochProgress(images_per_epoch, live=None if verbose == "auto" else verbose == 1)
 
 
 class EpochProgress(keras.callbacks.Callback):
@@ -48,7 +54,8 @@ class EpochProgress(keras.callbacks.Callback):
         else:
             print(line, file=self._stream, flush=True)
 
-    def on_train_end(self, logs: Any = None) -> None:
+    def close(self) -> None:
+        """Give the terminal back, whatever has ended the training."""
         if self._display is not None:
             self._display.stop()
             self._display = None
@@ -84,6 +91,7 @@ def describe_epoch(
 
 
 def _format(name: str, value: float) -> str:
+    value = float(np.mean(value))  # of a metric with a number for each class
     if name.removeprefix("val_").endswith("accuracy"):
         return f"{value:.2%}"
     return f"{value:.2e}" if 0 < abs(value) < 1e-3 else f"{value:.4f}"

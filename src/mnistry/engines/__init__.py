@@ -62,8 +62,11 @@ def make_engine(model: Any, augment: Augment | None) -> Engine:
 
 
 def host_capacity() -> int:
-    """Bytes of data that may be copied within this machine's memory: half of what is free now."""
+    """Bytes of data that may be copied within this machine's memory: a quarter of what is free now.
+
+    Of data in chunks, two and the gathering of a third may be alive at once.
+    """
     try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
     except (AttributeError, ValueError, OSError):
-        return 2**31
+        return 2**30
