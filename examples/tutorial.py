@@ -137,7 +137,10 @@ for name, seconds, share in (
     ("mnistry.fit", fast_seconds, fast_accuracy),
 ):
     print(f"{name:<14}{seconds:9.1f} s{seconds / options.epochs:10.2f} s{share:11.2%}")
-print(f"model.fit took {keras_seconds / fast_seconds:.1f} times as long\n")
+print(f"model.fit took {keras_seconds / fast_seconds:.1f} times as long")
+if options.epochs < 10:
+    print("(so few epochs say little: most of both times is compilation. Try --epochs 20)")
+print()
 
 
 # ---- All of it in ten lines --------------------------------------------------------------------------------

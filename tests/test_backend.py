@@ -138,9 +138,9 @@ import json, sys
 from mnistry.backend import choose_backend
 choose_backend(own_process=True)
 import keras, numpy as np
-from mnistry.training import Config, build_compiled
+from mnistry.recipes import Config; from mnistry.training import build_compiled
 loaded = {"by Keras": sorted(sys.modules)}
-model = build_compiled(Config(), 10)
+model = build_compiled(Config(), 10, 100)
 images, labels = np.zeros((40, 28, 28), np.uint8), np.zeros(40, np.uint8)
 from mnistry import fit
 fit(model, images, labels, verbose=0)
@@ -203,8 +203,8 @@ choose_backend("tensorflow", own_process=True)
 print("after the choice", file=sys.stderr, flush=True)
 import numpy as np
 from mnistry import fit
-from mnistry.training import Config, build_compiled
-model = build_compiled(Config(), 10)
+from mnistry.recipes import Config; from mnistry.training import build_compiled
+model = build_compiled(Config(), 10, 100)
 history = fit(model, np.zeros((40, 28, 28), np.uint8), np.zeros(40, np.uint8), verbose=0)
 print(len(history.history["loss"]))
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+import dataclasses
 import json
 import os
 import pty
@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 import pytest
 
-from mnistry import cli
 from mnistry.data import load_mnist, save_data
-from mnistry.training import Config
+from mnistry.recipes import RECIPES, Config
+from mnistry.runs import Run
 
 ENVIRONMENT = {**os.environ, "KERAS_BACKEND": "jax", "COLUMNS": "100"}
 
@@ -154,11 +154,20 @@ def test_a_finished_run_resumed_says_the_same_and_more_epochs_go_on(folder):
     ("arguments", "code", "message"),
     [
         (["train", "--data", "gone.npz"], 1, "gone.npz"),
-        (["train", "--model", "resnet"], 1, "unknown model 'resnet': known are linear, mlp, lenet5"),
+        (
+            ["train", "--model", "resnet"],
+            1,
+            "unknown model 'resnet': known are linear, mlp, lenet5, small_convnet",
+        ),
         (["train", "--out", "run"], 1, "is not empty"),
         (["train", "--resume", "gone"], 1, "is no run directory"),
         (["train", "--epochs", "0"], 2, "--epochs"),
         (["train", "--backend", "theano"], 2, "theano"),
+        (["train", "--resume", "run", "--seed", "3"], 2, "leave out --seed"),
+        (["train", "--resume", "run", "--data", "mnist"], 2, "leave out --data"),
+        (["train", "--model", "own.py"], 1, "write own.py:function"),
+        (["evaluate", "gone"], 1, "in runs/ there are: none"),
+        (["data", "show", "--out", "sheet.foo"], 2, "must end in .png"),
         (["train", "--learning-rate", "-1"], 2, "learning_rate must be positive"),
         (["evaluate", "gone.keras"], 1, "gone.keras"),
         (["evaluate"], 1, "no trained model in runs/"),
@@ -226,7 +235,79 @@ def test_on_a_terminal_progress_is_live(folder):
     assert "epoch 3/3  accuracy" in text
 
 
-def test_the_options_of_train_have_the_defaults_of_the_api():
-    options = {name: parameter.default for name, parameter in inspect.signature(cli.train).parameters.items()}
-    options["epochs"] = options["epochs"] or cli.DEFAULT_EPOCHS
-    assert {name: options[name] for name in asdict(Config())} == asdict(Config())
+def test_the_help_of_train_names_the_defaults_of_the_classic_recipe(folder):
+    shown = " ".join(mnistry("train", "--help", cwd=folder).stdout.split())
+    classic = asdict(Config())
+    for name in ("model", "epochs", "batch_size", "learning_rate", "validation"):
+        assert f"[classic: {classic[name]}]" in shown
+
+
+def test_show_prints_the_settings_of_a_recipe_with_the_changes(folder):
+    shown = mnistry("train", "--recipe", "fast", "--epochs", 3, "--show", cwd=folder).stdout
+    settings = dict(line.split() for line in shown.splitlines())
+    assert settings["model"] == "small_convnet"
+    assert settings["epochs"] == "3"
+    assert settings["shift_px"] == "1"
+    printed = json.loads(mnistry("train", "--recipe", "best", "--show", "--json", cwd=folder).stdout)
+    assert Config(**printed) == RECIPES["best"]
+    result = mnistry("train", "--recipe", "slow", cwd=folder, check=False)
+    assert result.returncode == 1
+    assert "unknown recipe 'slow': known are classic, fast, best" in result.stderr
+
+
+def test_a_training_that_diverges_says_so(folder):
+    arguments = [
+        "train",
+        "--data",
+        "small.npz",
+        "--learning-rate",
+        "1e30",
+        "--epochs",
+        "2",
+        "--out",
+        "diverged",
+    ]
+    result = mnistry(*arguments, cwd=folder, check=False)
+    assert result.returncode == 1
+    assert "error: the training diverged: the loss is nan after epoch" in result.stderr
+    assert "smaller learning rate" in result.stderr
+
+
+def test_evaluate_knows_the_data_of_the_run_by_any_path_and_refuses_other_classes(folder):
+    (folder / "below").mkdir(exist_ok=True)
+    result = json.loads(
+        mnistry("evaluate", "../run", "--data", "../small.npz", "--json", cwd=folder / "below").stdout
+    )
+    assert result["n"] == 500
+    _, test = load_mnist()
+    letters = dataclasses.replace(test.take(50), class_names=tuple("abcdefghij"))
+    save_data(letters, folder / "letters", "folder")
+    refused = mnistry("evaluate", "run", "--data", "letters", cwd=folder, check=False)
+    assert refused.returncode == 1
+    assert "has the classes a, b, c" in refused.stderr
+
+
+OWN_LAYER = """
+import keras
+class Scale(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs / 255
+def own(num_classes):
+    return keras.Sequential([keras.Input((28, 28), dtype="uint8"), keras.layers.Rescaling(1.0), Scale(),
+                             keras.layers.Flatten(), keras.layers.Dense(num_classes)])
+"""
+
+
+def test_a_network_with_layers_of_the_users_own_is_trained_and_evaluated(folder):
+    (folder / "own_layers.py").write_text(OWN_LAYER)
+    options = ["--data", "small.npz", "--epochs", 1, "--out", "own_run"]
+    mnistry("train", "--model", "own_layers.py:own", *options, cwd=folder)
+    (folder / "below").mkdir(exist_ok=True)
+    assert json.loads(mnistry("evaluate", "../own_run", "--json", cwd=folder / "below").stdout)["n"] == 500
+
+
+def test_a_directory_in_which_a_process_trains_is_refused(folder):
+    with Run.open(folder / "run").locked():
+        result = mnistry("train", "--resume", "run", "--epochs", 4, cwd=folder, check=False)
+    assert result.returncode == 1
+    assert "another process trains in" in result.stderr

@@ -29,10 +29,12 @@ SOURCE = Path(mnistry.__file__).parent
 # From the bottom up: a module may import only what stands above it here.
 LAYERS = [
     {"__init__", "errors"},
-    {"files", "dataset", "metrics", "backend", "imaging"},
-    {"formats", "inputs", "models", "plots", "feeding", "progress", "engines"},
-    {"data", "evaluation", "fitting", "runs", "reader"},
-    {"training"},
+    {"files", "dataset", "metrics", "backend", "pictures", "augmentation"},
+    {"calibration", "formats", "imaging", "inputs", "models", "plots", "feeding", "progress", "engines"},
+    {"data", "epochs", "evaluation", "runs", "reader", "recipes"},
+    {"classifier", "fitting"},
+    {"graphs", "training"},
+    {"exporting"},
     {"cli"},
 ]
 

@@ -25,8 +25,9 @@ from mnistry.dataset import Dataset
 from mnistry.errors import DataError, MnistryError, ModelError, RunError
 from mnistry.evaluation import evaluate
 from mnistry.models import as_classifier
+from mnistry.recipes import Config
 from mnistry.runs import Run
-from mnistry.training import Config, Splits, prepare_data, resume, train
+from mnistry.training import Splits, prepare_data, resume, train
 
 OWN_MODEL = """
 import keras
@@ -130,15 +131,7 @@ def test_the_record_says_how_the_run_came_about(run, data):
         3,
         keras.backend.backend(),
     )
-    assert record["config"] == {
-        "model": "mlp",
-        "data": "<mnist train>",
-        "epochs": 3,
-        "batch_size": 32,
-        "learning_rate": 0.001,
-        "validation": 0.2,
-        "seed": 7,
-    }
+    assert Config(**record["config"]) == Config(data="<mnist train>", epochs=3, seed=7)
     assert record["versions"]["mnistry"] == mnistry.__version__
     assert record["versions"]["python"] == platform.python_version()
     assert record["versions"]["keras"] == keras.__version__
@@ -218,7 +211,7 @@ def test_nothing_temporary_stays(run):
 
 
 def test_the_model_reloads_to_the_logits_of_the_checkpoint(run, data):
-    model = training.build_compiled(Config(seed=99), 10)
+    model = training.build_compiled(Config(seed=99), 10, 100)
     run.restore_epoch(model)
     images = data[1].images
     expected = as_classifier(model)(images)
@@ -248,8 +241,7 @@ def test_dropout_is_drawn_from_the_seed_too(tmp_path, data, own_model, no_pictur
 
 @pytest.mark.parametrize("name", ["epoch", "data_path", "lr"])
 def test_an_unknown_setting_is_a_type_error_that_lists_the_known_ones(tmp_path, data, name):
-    known = "model, epochs, batch_size, learning_rate, validation, seed"
-    with pytest.raises(TypeError, match=f"no setting '{name}'; it has {known}$"):
+    with pytest.raises(TypeError, match=f"no setting '{name}': there are model, data, epochs, batch_size"):
         train(data, out=tmp_path / "run", **{name: 1})
     assert not (tmp_path / "run").exists()
 
@@ -427,7 +419,7 @@ def test_a_run_killed_at_any_step_ends_as_if_it_had_not_been(
     killed = Run.open(tmp_path / "killed")
     assert killed.status == "training"
     assert killed.metrics == {}
-    seconds_before = killed.restore_epoch(training.build_compiled(Config(model="linear"), 10))[2].get(
+    seconds_before = killed.restore_epoch(training.build_compiled(Config(model="linear"), 10, 100))[2].get(
         "fit", 0
     )
     resumed = resume(tmp_path / "killed", data, verbose=0)
@@ -617,7 +609,7 @@ def attempt(work, method, call=1):
     resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
     leftovers = [name for _, _, names in os.walk(out) for name in names if ".tmp" in name]
     run = Run.open(out)
-    model = training.build_compiled(training.Config(model="linear"), 10)
+    model = training.build_compiled(training.Config(model="linear"), 10, 100)
     print(run.restore_epoch(model)[0], run.status, leftovers, message, sep="|", flush=True)
 
 attempt(lambda: training.train(data, out=out, model="linear", epochs=4, verbose=0), "save_epoch", 3)

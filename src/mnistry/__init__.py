@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mnistry.fitting import fit
     from mnistry.reader import Reading, read
     from mnistry.runs import Run
-    from mnistry.training import train
+    from mnistry.training import resume, train
 
 # Public name -> the module that defines it. Modules are nouns and functions are verbs, so that
 # `mnistry.fit` is the function whatever has been imported before.
@@ -39,6 +39,7 @@ _HOME = {
     "Reading": "reader",
     "read": "reader",
     "Run": "runs",
+    "resume": "training",
     "train": "training",
 }
 
@@ -59,6 +60,7 @@ __all__ = [
     "load_data",
     "load_mnist",
     "read",
+    "resume",
     "save_data",
     "train",
 ]

@@ -7,22 +7,28 @@ command runs, so that help appears at once.
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
+import warnings
+from dataclasses import asdict
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mnistry import __version__
-from mnistry.errors import MnistryError, RunError
+from mnistry.errors import DataError, MnistryError, RunError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from mnistry.dataset import Dataset
     from mnistry.runs import Run
 
-DEFAULT_EPOCHS = 20  # not a default of the option, so that --resume can tell whether it was given
+PICTURE_SUFFIXES = (".png", ".pdf", ".svg", ".jpg")
 
 app = typer.Typer(
     name="mnistry",
@@ -51,10 +57,10 @@ BackendOption = Annotated[
     Backend | None, typer.Option(help="Back end of Keras; KERAS_BACKEND, or else jax, by default.")
 ]
 DataOption = Annotated[
-    str,
+    str | None,
     typer.Option(
         metavar="PATH",
-        help="Data set: 'mnist', or IDX, .npz, CSV or Parquet files, or a folder of class folders.",
+        help="Data set: 'mnist', or IDX, .npz, CSV or Parquet files, or a folder of class folders.  [mnist]",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
@@ -72,9 +78,13 @@ ModelArgument = Annotated[
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; the exit code: 0 done, 1 the input is at fault, 2 usage, 130 interrupted."""
+    warnings.showwarning = _warn
     try:
         app(argv, prog_name="mnistry")
     except MnistryError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -87,30 +97,40 @@ def main(argv: list[str] | None = None) -> int:
 
 @app.command()
 def train(
+    recipe: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Settings to begin with: classic, fast or best.  [classic]"),
+    ] = None,
     model: Annotated[
-        str,
-        typer.Option(metavar="NAME", help="Network: linear, mlp, lenet5, or your own as file.py:function."),
-    ] = "mlp",
-    data: DataOption = "mnist",
-    epochs: Annotated[
-        int | None,
+        str | None,
         typer.Option(
-            metavar="N", min=1, help=f"Passes over the training images.  [default: {DEFAULT_EPOCHS}]"
+            metavar="NAME",
+            help="Network: linear, mlp, lenet5, small_convnet, convnet, tiny, or file.py:function of your "
+            "own.  [classic: mlp]",
         ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Images a step.")] = 32,
+    data: DataOption = None,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Passes over the training images.  [classic: 20]")
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Images a step.  [classic: 32]")
+    ] = None,
     learning_rate: Annotated[
-        float, typer.Option(metavar="X", help="Step size of the optimizer Adam.")
-    ] = 1e-3,
+        float | None, typer.Option(metavar="X", help="Step size of the optimizer Adam.  [classic: 0.001]")
+    ] = None,
     validation: Annotated[
-        float,
+        float | None,
         typer.Option(
-            metavar="SHARE", min=0, max=0.99, help="Share of the training images kept to validate on."
+            metavar="SHARE",
+            min=0,
+            max=0.99,
+            help="Share of the training images kept to validate on.  [classic: 0.2]",
         ),
-    ] = 0.2,
+    ] = None,
     seed: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Of the first weights, the order and dropout.")
-    ] = 0,
+        int | None, typer.Option(metavar="N", min=0, help="Of the first weights, the order and dropout.  [0]")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Run directory; a new one in runs/ by default.")
     ] = None,
@@ -118,6 +138,7 @@ def train(
         Path | None,
         typer.Option(metavar="RUN", help="Go on with a run that was stopped, or to more --epochs."),
     ] = None,
+    show: Annotated[bool, typer.Option("--show", help="Print the settings and train nothing.")] = False,
     backend: BackendOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -127,27 +148,44 @@ def train(
     of the training images to validate on). Ctrl-C ends after the current epoch with everything saved.
     """
     from mnistry import training
+    from mnistry.backend import choose_backend
+    from mnistry.recipes import find_recipe
 
+    options = {
+        "model": model,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "validation": validation,
+        "seed": seed,
+    }
+    settings: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     if resume is not None:
         from mnistry.runs import Run
 
-        _start(Run.open(resume).record.get("backend") if backend is None else backend)
-        run = training.resume(resume, epochs=epochs, note=_note)
+        others = [name for name in settings if name != "epochs"]
+        others += [name for name, value in (("out", out), ("recipe", recipe), ("data", data)) if value]
+        if others:
+            raise typer.BadParameter(
+                f"--resume goes on with the run's own settings: leave out --{others[0].replace('_', '-')} "
+                "(only --epochs can be raised), or start a new run"
+            )
+        start = partial(choose_backend, own_process=True)
+        if backend is not None and backend != Run.open(resume).record.get("backend"):
+            raise RunError(f"{str(resume)!r} began on another back end than {backend}: leave out --backend")
+        run = training.resume(resume, epochs=epochs, note=_note, start=start)
     else:
-        settings: dict[str, Any] = {
-            "model": model,
-            "epochs": epochs or DEFAULT_EPOCHS,
-            "batch_size": batch_size,
-            "learning_rate": learning_rate,
-            "validation": validation,
-            "seed": seed,
-        }
         try:
-            training.Config(**settings)
+            config = find_recipe(recipe or "classic", data=data or "mnist", **settings)
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error
-        _start(backend)
-        run = training.train(data, out=out, note=_note, **settings)
+        if show:
+            _print_settings(asdict(config), as_json)
+            return
+        start = partial(choose_backend, backend, own_process=True)
+        run = training.train(
+            data or "mnist", recipe=recipe or "classic", out=out, note=_note, start=start, **settings
+        )
     if as_json:
         print(json.dumps({"run": str(run.path), **run.record}))
     else:
@@ -170,8 +208,8 @@ def evaluate(
     from mnistry.evaluation import evaluate
 
     path = _model_path(model)
-    classify, record = _load_classifier(path, backend)
-    test = _test_part(data, record)
+    classify, class_names, run = _load_classifier(path, backend)
+    test = _test_part(data, run, class_names)
     evaluation = evaluate(classify, test)
     print(json.dumps({"model": str(path), **evaluation.to_dict()}) if as_json else evaluation)
 
@@ -192,14 +230,11 @@ def read(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a picture.")] = False,
 ) -> None:
     """Read the digit in each picture, of any size and polarity."""
-    from mnistry.dataset import DIGITS
     from mnistry.reader import read_files
 
-    classify, record = _load_classifier(_model_path(model), backend)
+    classify, class_names, _ = _load_classifier(_model_path(model), backend)
     failed = 0
-    for reading in read_files(
-        pictures, classify, invert=invert, class_names=record.get("class_names", DIGITS)
-    ):
+    for reading in read_files(pictures, classify, invert=invert, class_names=class_names):
         failed += reading.error is not None
         if as_json:
             print(json.dumps(reading.to_dict()))
@@ -221,8 +256,8 @@ def plot(model: ModelArgument = None, backend: BackendOption = None) -> None:
     from mnistry.training import draw_plots
 
     run = Run.open(_model_path(model))
-    classify, record = _load_classifier(run.path, backend)
-    test = _test_part(None, record)
+    classify, class_names, _ = _load_classifier(run.path, backend)
+    test = _test_part(None, run, class_names)
     draw_plots(run, run.history(), evaluate(classify, test), test)
     for picture in sorted(run.plots_path.glob("*.png")):
         print(picture)
@@ -268,6 +303,8 @@ def data_show(
     from mnistry.plots import plot_images, save_figure
 
     train_part, test_part = load_data(path)
+    if out.suffix.lower() not in PICTURE_SUFFIXES:
+        raise typer.BadParameter(f"--out must end in {', '.join(PICTURE_SUFFIXES)}, received {out.name!r}")
     if test and test_part is None:
         raise MnistryError(f"{path!r} has no test part")
     part = (test_part if test else train_part) or train_part
@@ -307,10 +344,24 @@ def _version(
         raise typer.Exit
 
 
+def _print_settings(settings: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(settings))
+        return
+    flat = {name: value for name, value in settings.items() if name != "augmentation"}
+    flat |= {name: value for name, value in settings["augmentation"].items() if value}
+    for name, value in flat.items():
+        print(f"{name:<24}{value}")
+
+
 def _start(backend: str | None) -> None:
     from mnistry.backend import choose_backend
 
     choose_backend(backend, own_process=True)
+
+
+def _warn(message: Any, *rest: Any, **named: Any) -> None:
+    _note(str(message))
 
 
 def _note(text: str) -> None:
@@ -328,32 +379,43 @@ def _model_path(path: Path | None) -> Path:
     return run.path
 
 
-def _load_classifier(path: Path, backend: str | None) -> tuple[Callable[[Any], Any], dict[str, Any]]:
-    """The function images -> logits of a run or a .keras file, and the run's record (empty for a file)."""
+def _load_classifier(
+    path: Path, backend: str | None
+) -> tuple[Callable[[Any], Any], Sequence[str], Run | None]:
+    """The function images -> logits of a run or a .keras file, its class names, and the run."""
     from mnistry.models import as_classifier, load_keras
     from mnistry.runs import Run
 
     if path.is_dir():
         run = Run.open(path)
-        _start(backend or run.record.get("backend"))
-        return as_classifier(run.load_model()), run.record
+        _start(backend or os.environ.get("KERAS_BACKEND") or run.record.get("backend"))
+        return run.classifier(), run.record.get("class_names", ()), run
+    if not path.exists():
+        runs = ", ".join(str(found.parent) for found in sorted(Path("runs").glob("*/model.keras"))) or "none"
+        raise RunError(f"no run directory or .keras file {str(path)!r}; in runs/ there are: {runs}")
     _start(backend)
-    return as_classifier(load_keras(path)), {}
+    model = load_keras(path)
+    return as_classifier(model), [str(label) for label in range(model.output_shape[-1])], None
 
 
-def _test_part(data: str | None, record: dict[str, Any]) -> Any:
+def _test_part(data: str | None, run: Run | None, class_names: Sequence[str]) -> Dataset:
+    """The images to measure on: of the data set named, or else of the run's own or of MNIST."""
     from mnistry.data import load_data
-    from mnistry.training import Config, prepare_data
+    from mnistry.training import lasting_name, prepare_data, read_config
 
-    config = Config(**record["config"]) if "config" in record else Config()
-    if data is None and config.data.startswith("<"):
+    own = None if run is None else read_config(run)
+    name = (own.data if own else "mnist") if data is None else lasting_name(data)
+    if name.startswith("<"):
         raise RunError("the run was trained on data in memory: name a data set with --data")
-    own = data is None or data == config.data
-    loaded = load_data(config.data if data is None else data)
-    if own:
-        return prepare_data(loaded, config).test
+    loaded = load_data(name)
     # Foreign data was never trained on: without a test part, all of it counts.
-    return loaded[1] or loaded[0]
+    test = prepare_data(loaded, own).test if own and name == own.data else loaded[1] or loaded[0]
+    if tuple(class_names) != test.class_names:
+        raise DataError(
+            f"{test.name} has the classes {', '.join(test.class_names)}, "
+            f"expected those of the network: {', '.join(class_names)}"
+        )
+    return test
 
 
 def _describe(part: Any) -> dict[str, Any]:
@@ -375,20 +437,31 @@ def _print_run(run: Run) -> None:
     )
     print(f"Model Prediction: {run.record['class_names'][first['predicted']]}")
     epochs, fit_s = run.record["epochs_done"], run.record["seconds"]["fit"]
-    print(f"\nTrained {epochs} epochs in {fit_s:.1f} s. Everything is in {run.path}:")
+    print(f"\nTrained {epochs} epoch{'s' * (epochs != 1)} in {fit_s:.1f} s. Everything is in {run.path}:")
     print("  model.keras  the network        history.csv  every epoch       run.json  settings and figures")
     print(f"  plots/       {', '.join(path.name for path in sorted(run.plots_path.glob('*.png')))}")
     if run.status == "interrupted":
-        print(f"\nStopped early. Go on with: mnistry train --resume {run.path}")
+        print(f"\nStopped early. Go on with: {_own_name()} train --resume {run.path}")
         return
     print("\nTry next:")
-    for command, purpose in (
-        (f"mnistry evaluate {run.path}", "where it errs, digit by digit"),
-        ("mnistry read digit.png", "your own handwriting, one digit a picture"),
-        ("mnistry train --model lenet5", "a convolutional network"),
-        ("mnistry data show", "what the images look like"),
-    ):
-        print(f"  {command:<45} {purpose}")
+    name = _own_name()
+    hints = {
+        f"{name} evaluate {run.path}": "where it errs, digit by digit",
+        f"{name} read digit.png": "your own handwriting, one digit a picture",
+        f"{name} train --model lenet5": "a convolutional network",
+        f"{name} data show": "what the images look like",
+    }
+    width = max(map(len, hints)) + 2
+    for command, purpose in hints.items():
+        print(f"  {command:<{width}}{purpose}")
+
+
+def _own_name() -> str:
+    """What to type for this program: its name, or the way to it where no folder of PATH has it."""
+    if shutil.which("mnistry"):
+        return "mnistry"
+    path = Path(sys.argv[0])
+    return str(path) if path.name == "mnistry" else "python -m mnistry.cli"
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,14 +122,44 @@ class Run:
             RunError: it is not there yet.
             ModelError: it is damaged.
         """
-        from mnistry.models import load_keras
+        from mnistry.models import import_own, load_keras
 
         if not self.model_path.exists():
             name = str(self.path)
             raise RunError(
                 f"{name!r} has no trained model yet: mnistry train --resume {self.path} finishes it"
             )
-        return load_keras(self.model_path)
+        own = import_own(str(self.record.get("config", {}).get("model", "")))
+        return load_keras(self.model_path, own)
+
+    def classifier(self) -> Callable[[Any], Any]:
+        """The trained network as a function images -> logits, for `evaluate` and `read`."""
+        from mnistry.models import as_classifier
+
+        return as_classifier(self.load_model())
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from training in this directory while the block runs (on POSIX systems).
+
+        Raises:
+            RunError: another process trains in it now.
+        """
+        try:
+            import fcntl
+        except ImportError:
+            yield
+            return
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError as error:
+            raise RunError(
+                f"another process trains in {str(self.path)!r} now: wait for it, or end it"
+            ) from error
+        finally:
+            os.close(descriptor)
 
     def save_record(self) -> None:
         """Write run.json."""
@@ -247,12 +277,17 @@ def _state(model: Any) -> list[Any]:
 
 
 def new_run_path(parent: Path, name: str) -> Path:
-    """A path in `parent` that does not exist yet: the name, or the name with a number."""
+    """A new, empty directory in `parent`: the name, or the name with a number."""
     path, number = parent / name, 1
-    while path.exists():
-        number += 1
-        path = parent / f"{name}-{number}"
-    return path
+    while True:
+        try:
+            path.mkdir(parents=True)  # which only one of several processes can do
+            return path
+        except FileExistsError:
+            number += 1
+            path = parent / f"{name}-{number}"
+        except OSError as error:
+            raise RunError(f"cannot create the run directory {str(path)!r}: {error.strerror}") from error
 
 
 def latest_run(parent: Path = Path("runs")) -> Run | None:

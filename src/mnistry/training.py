@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import importlib.metadata
+import importlib
 import os
 import platform
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +20,10 @@ from mnistry import __version__
 from mnistry.backend import choose_backend, fix_seed
 from mnistry.data import load_data
 from mnistry.dataset import Dataset
-from mnistry.errors import DataError, RunError
+from mnistry.errors import DataError, ModelError, RunError
 from mnistry.evaluation import Evaluation, evaluate
-from mnistry.models import as_classifier, build_model
+from mnistry.models import as_classifier, build_model, check_model_name
+from mnistry.recipes import Config, find_recipe, make_loss, make_optimizer
 from mnistry.runs import Run, new_run_path
 
 if TYPE_CHECKING:
@@ -30,41 +31,6 @@ if TYPE_CHECKING:
 
 TEST_SHARE = 0.15  # of a data set that comes without a test part
 Note = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Config:
-    """Every setting of a training; the defaults are the classic recipe.
-
-    Attributes:
-        model: a name in `mnistry.models.MODELS`, or "file.py:function".
-        data: "mnist", or a path that `mnistry.load_data` takes.
-        epochs: passes over the training images.
-        batch_size: images a step.
-        learning_rate: of Adam.
-        validation: share of the training images, 0..1, kept apart to validate on: the last ones.
-        seed: of the first weights, the order, dropout and any split.
-    """
-
-    model: str = "mlp"
-    data: str = "mnist"
-    epochs: int = 20
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    validation: float = 0.2
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1:
-            raise ValueError(f"epochs must be at least 1, received {self.epochs}")
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, received {self.batch_size}")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate must be positive, received {self.learning_rate}")
-        if not 0 <= self.validation < 1:
-            raise ValueError(f"validation must be a share from 0 to below 1, received {self.validation}")
-        if not 0 <= self.seed < 2**31:
-            raise ValueError(f"seed must be from 0 to {2**31 - 1}, received {self.seed}")
 
 
 @dataclass(frozen=True)
@@ -98,41 +64,48 @@ class Clock:
 def train(
     data: str | os.PathLike[str] | tuple[Dataset, Dataset | None] = "mnist",
     *,
+    recipe: str = "classic",
     out: str | os.PathLike[str] | None = None,
     verbose: str | int = "auto",
     note: Note | None = None,
+    start: Callable[..., str] = choose_backend,
     **settings: Any,
 ) -> Run:
     """Train, evaluate and plot; the finished `Run`.
 
     Args:
         data: "mnist", a path that `load_data` takes, or (train, test) as it returns them.
+        recipe: a name in `mnistry.recipes.RECIPES`.
         out: the run directory, new or empty; by default a new one in runs/.
         verbose: progress, as in `mnistry.fit`.
         note: is told, in a sentence each, what a reader of the figures should know about the data.
-        **settings: the fields of `Config`, each with its default: model, epochs, batch_size,
-            learning_rate, validation, seed.
+        start: settles the back end of Keras and gives its name.
+        **settings: in place of the recipe's: model, epochs, batch_size, learning_rate, validation, seed and
+            the other fields of `mnistry.recipes.Config`.
 
     Raises:
         MnistryError: the data, the model or the run directory is at fault.
         ValueError: a setting is out of its range.
         TypeError: there is no setting of this name.
     """
-    names = [item.name for item in fields(Config) if item.name != "data"]
-    for name in settings:
-        if name not in names:
-            raise TypeError(f"train() has no setting {name!r}; it has {', '.join(names)}")
+    loaded: tuple[Dataset, Dataset | None] | None = None
     if isinstance(data, tuple):
-        config = Config(data=f"<{data[0].name}>", **settings)
-        loaded: tuple[Dataset, Dataset | None] | None = data
+        loaded, name = data, f"<{data[0].name}>"
     else:
-        config, loaded = Config(data=_lasting(os.fspath(data)), **settings), None
+        name = lasting_name(os.fspath(data))
+    if ":" in settings.get("model", ""):
+        settings["model"] = lasting_name(settings["model"])
+    config = find_recipe(recipe, data=name, **settings)
+    check_model_name(config.model)
     clock = Clock()
-    backend = choose_backend()
-    clock.lap("import")
-    splits = prepare_data(loaded or load_data(config.data), config, note)
+    loaded = loaded or load_data(
+        config.data
+    )  # before Keras, which takes seconds to import: errors come at once
+    splits = prepare_data(loaded, config, note)
     clock.lap("data")
-    model = build_compiled(config, splits.train.num_classes)
+    backend = start()
+    clock.lap("import")
+    model = build_compiled(config, splits.train.num_classes, len(splits.train))
     name = f"{datetime.datetime.now():%Y%m%d-%H%M%S}-{Path(config.model.partition(':')[0]).stem}"
     run = Run.create(out or new_run_path(Path("runs"), name), _record(config, backend, splits))
     return _complete(run, model, splits, config, verbose, clock)
@@ -145,6 +118,7 @@ def resume(
     epochs: int | None = None,
     verbose: str | int = "auto",
     note: Note | None = None,
+    start: Callable[..., str] = choose_backend,
 ) -> Run:
     """Go on with a run that was killed or interrupted, to the same weights as if it had not been.
 
@@ -154,22 +128,27 @@ def resume(
         epochs: train to this number of epochs instead; a finished run goes on.
         verbose: progress, as in `mnistry.fit`.
         note: as in `train`.
+        start: as in `train`; called with the back end that the run began on.
 
     Raises:
         RunError: no such run, a damaged or newer one, or one whose data, model or back end is another now.
         MnistryError: as in `train`.
     """
     run = Run.open(path)
-    try:
-        config, backend, status = Config(**run.record["config"]), run.record["backend"], run.status
-    except (KeyError, TypeError, ValueError) as error:
+    config = read_config(run)
+    backend, status = run.record.get("backend"), run.record.get("status")
+    if backend is None or status is None:
         raise RunError(
-            f"{str(run.path / 'run.json')!r} holds settings that this mnistry cannot use: {error}"
-        ) from error
+            f"{str(run.path / 'run.json')!r} holds settings that mnistry cannot use: no back end or status"
+        )
     if epochs is not None:
         if epochs < config.epochs:
             raise RunError(f"{str(run.path)!r} is set to {config.epochs} epochs: --epochs can only be more")
-        config = Config(**(asdict(config) | {"epochs": epochs}))
+        if epochs > config.epochs and config.schedule != "constant":
+            raise RunError(
+                f"{str(run.path)!r} cannot go on: its learning rate has ended after {config.epochs} epochs"
+            )
+        config = replace(config, epochs=epochs)
     elif status == "finished":
         return run
     if config.data.startswith("<") and data is None:
@@ -177,7 +156,7 @@ def resume(
             f"{str(run.path)!r} was trained on data in memory: resume it in Python with data=(train, test)"
         )
     clock = Clock()
-    choose_backend(backend)
+    start(backend)
     clock.lap("import")
     splits = prepare_data(data or load_data(config.data), config, note)
     now = _record(config, backend, splits)
@@ -189,7 +168,7 @@ def resume(
     clock.lap("data")
     if now["versions"] != run.record.get("versions") and note is not None:
         note("the run began with other versions of its packages: it may not end bit for bit as it would have")
-    model = build_compiled(config, splits.train.num_classes)
+    model = build_compiled(config, splits.train.num_classes, len(splits.train))
     run.record |= {"config": asdict(config), "status": "training"}
     return _complete(run, model, splits, config, verbose, clock)
 
@@ -204,7 +183,7 @@ def prepare_data(loaded: tuple[Dataset, Dataset | None], config: Config, note: N
     train, test = loaded
     if test is None:
         name = train.name
-        train, test = train.split(TEST_SHARE, seed=config.seed)
+        train, test = _split(train, TEST_SHARE, config.seed)
         note(f"{name} has no test part: {len(test):,} images, drawn with the seed, are kept for the test")
     if test.class_names != train.class_names:
         raise DataError(
@@ -214,24 +193,41 @@ def prepare_data(loaded: tuple[Dataset, Dataset | None], config: Config, note: N
     if not config.validation:
         return Splits(train, None, test)
     present = set(np.flatnonzero(train.class_counts()))
-    parts = train.split(config.validation)
+    parts = _split(train, config.validation, None)
     if any(set(np.flatnonzero(part.class_counts())) != present for part in parts):
         note("the training images are sorted by class: they are shuffled with the seed before the split")
-        parts = train.split(config.validation, seed=config.seed)
+        parts = _split(train, config.validation, config.seed)
     return Splits(*parts, test)
 
 
-def build_compiled(config: Config, num_classes: int) -> keras.Model:
-    """The model with its first weights, loss, optimizer and metric."""
-    import keras
+def _split(data: Dataset, share: float, seed: int | None) -> tuple[Dataset, Dataset]:
+    try:
+        return data.split(share, seed=seed)
+    except ValueError as error:
+        raise DataError(
+            f"{data.name} has too few images, {len(data)}, to keep {share:g} of them apart"
+        ) from error
 
+
+def read_config(run: Run) -> Config:
+    """The settings of a run.
+
+    Raises:
+        RunError: its record has settings that this mnistry cannot use.
+    """
+    try:
+        return Config(**run.record["config"])
+    except (KeyError, TypeError, ValueError) as error:
+        path = str(run.path / "run.json")
+        raise RunError(f"{path!r} holds settings that this mnistry cannot use: {error}") from error
+
+
+def build_compiled(config: Config, num_classes: int, images: int) -> keras.Model:
+    """The model with its first weights, loss, optimizer and metric, for training on so many images."""
     fix_seed(config.seed)
     model = build_model(config.model, num_classes)
-    model.compile(
-        optimizer=keras.optimizers.Adam(config.learning_rate),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-    )
+    steps = -(-images // config.batch_size) * config.epochs
+    model.compile(make_optimizer(config, steps), make_loss(config, num_classes), metrics=["accuracy"])
     return model
 
 
@@ -239,6 +235,13 @@ def _complete(
     run: Run, model: keras.Model, splits: Splits, config: Config, verbose: str | int, clock: Clock
 ) -> Run:
     """Everything from the checkpoint, or the first weights, to the finished run."""
+    with run.locked():
+        return _complete_locked(run, model, splits, config, verbose, clock)
+
+
+def _complete_locked(
+    run: Run, model: keras.Model, splits: Splits, config: Config, verbose: str | int, clock: Clock
+) -> Run:
     import keras
 
     from mnistry.fitting import fit
@@ -254,6 +257,11 @@ def _complete(
         began.append(time.time())
 
     def save_epoch(index: int, logs: Mapping[str, float]) -> None:
+        if not np.isfinite(logs["loss"]):
+            raise ModelError(
+                f"the training diverged: the loss is {logs['loss']} after epoch {index + 1}. "
+                f"Try a smaller learning rate than {config.learning_rate:g}"
+            )
         epoch_s.append(round(time.time() - began[-1], 4))
         for name, value in logs.items():
             history.setdefault(name, []).append(float(value))
@@ -272,8 +280,11 @@ def _complete(
         callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=begin_epoch, on_epoch_end=save_epoch)],
         validation_data=splits.validation,
         seed=config.seed,
+        augment=config.augmentation if config.augments else None,
     )
     clock.lap("fit")
+    if config.label_smoothing:  # that loss is no part of Keras: without it the file opens everywhere
+        model.compile(model.optimizer, make_loss(Config(), splits.train.num_classes), metrics=["accuracy"])
     run.save_model(model)
     evaluation = evaluate(as_classifier(model), splits.test)
     clock.lap("evaluate")
@@ -342,13 +353,14 @@ def _record(config: Config, backend: str, splits: Splits) -> dict[str, Any]:
     }
 
 
-def _lasting(data: str) -> str:
-    """The name of a data set as a run keeps it: a path that leads there from any folder."""
-    return data if data == "mnist" else os.path.abspath(data)  # noqa: PTH100 (keeps links as they are)
+def lasting_name(name: str) -> str:
+    """The name of data or a model file as a run keeps it: a path that leads there from any folder."""
+    return name if name == "mnist" else os.path.abspath(name)  # noqa: PTH100 (keeps links as they are)
 
 
 def _versions(backend: str) -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in ("keras", "numpy", backend)}
+    names = ["keras", "numpy", backend, *(["jaxlib"] if backend == "jax" else [])]
+    return {name: str(importlib.import_module(name).__version__) for name in names}
 
 
 def _processor() -> str:

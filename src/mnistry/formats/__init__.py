@@ -48,7 +48,7 @@ def recognise(path: Path) -> str:
     if path.is_dir():
         return _recognise_folder(path)
     if not path.exists():
-        raise DataError(f"'{path}': no such file or folder")
+        raise DataError(f"'{path}': no such file or folder; {EXPECTED} expected")
     with path.open("rb") as file:
         start = file.read(4096)
     if not start:
@@ -62,7 +62,7 @@ def recognise(path: Path) -> str:
     if b"," in start and not re.search(rb"[\0-\x08\x0e-\x1f]", start):
         return "csv"
     raise DataError(
-        f"'{path}': neither kind of data set known (first bytes {start[:4].hex(' ')}); {EXPECTED} expected"
+        f"'{path}': no known kind of data set (first bytes {start[:4].hex(' ')}); {EXPECTED} expected"
     )
 
 
