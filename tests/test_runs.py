@@ -357,12 +357,10 @@ def test_a_full_disk_is_an_error_that_leaves_what_was_there(run, trained, name, 
     assert_same_state(model, trained)
 
 
-def test_a_new_run_path_does_not_exist_yet(tmp_path):
-    paths = []
-    for _ in range(3):
-        paths.append(new_run_path(tmp_path, "mlp"))
-        paths[-1].mkdir()
+def test_a_new_run_path_is_an_empty_directory_of_its_own(tmp_path):
+    paths = [new_run_path(tmp_path, "mlp") for _ in range(3)]
     assert [path.name for path in paths] == ["mlp", "mlp-2", "mlp-3"]
+    assert all(path.is_dir() and not any(path.iterdir()) for path in paths)
 
 
 def test_the_latest_run_is_the_one_whose_model_was_written_last(tmp_path):

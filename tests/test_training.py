@@ -507,7 +507,7 @@ def test_a_record_with_settings_that_are_not_understood_is_refused(copied, data,
     for key in [key for key, value in change.items() if value is None]:
         del copied.record[key]
     copied.save_record()
-    with pytest.raises(RunError, match="holds settings that this mnistry cannot use"):
+    with pytest.raises(RunError, match="holds settings that (this )?mnistry cannot use"):
         resume(copied.path, data, epochs=30)
 
 
@@ -572,7 +572,7 @@ def test_ctrl_c_ends_after_the_epoch_with_everything_saved(
     child.send_signal(signal.SIGINT)
     output, errors = child.communicate(timeout=60)
     assert output.endswith("ended interrupted\n")
-    assert errors == ""
+    assert errors.strip() == "finishing this epoch; Ctrl-C once more stops at once"
     assert child.returncode == 0
     run = Run.open(tmp_path / "run")
     done = run.record["epochs_done"]

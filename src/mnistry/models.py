@@ -235,7 +235,7 @@ def _convolution(channels: int, stride: int) -> list[Any]:
 
     return [
         keras.layers.Conv2D(
-            channels, 3, stride, padding="same", use_bias=False, kernel_initializer="he_normal"
+            channels, 3, stride, padding="same", use_bias=False, kernel_initializer="he_uniform"
         ),
         # The averages must follow a training of a few hundred steps.
         keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5),
