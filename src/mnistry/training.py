@@ -8,6 +8,7 @@ import importlib
 import os
 import platform
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -269,6 +270,7 @@ def _complete_locked(
         run.save_epoch(model, index + 1, history, clock.seconds)
 
     clock.lap("build")
+    threading.Thread(target=_load_plotting, daemon=True).start()  # while the first epoch is computed
     fit(
         model,
         splits.train.images,
@@ -302,6 +304,12 @@ def _complete_locked(
     }
     run.save_record()
     return run
+
+
+def _load_plotting() -> None:
+    """Import what the pictures need."""
+    for module in ("matplotlib.figure", "matplotlib.backends.backend_agg", "mnistry.plots"):
+        importlib.import_module(module)
 
 
 def draw_plots(run: Run, history: Mapping[str, list[float]], evaluation: Evaluation, test: Dataset) -> None:
