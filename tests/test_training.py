@@ -507,7 +507,7 @@ def test_a_record_with_settings_that_are_not_understood_is_refused(copied, data,
     for key in [key for key, value in change.items() if value is None]:
         del copied.record[key]
     copied.save_record()
-    with pytest.raises(RunError, match="holds settings that (this )?mnistry cannot use"):
+    with pytest.raises(RunError, match=r"holds settings that (this )?mnistry cannot use"):
         resume(copied.path, data, epochs=30)
 
 
