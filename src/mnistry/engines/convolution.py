@@ -8,7 +8,7 @@ layers, their weights and the saved model stay Keras' own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -16,6 +16,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import keras
+
+Pads = tuple[tuple[int, int], tuple[int, int]]  # zeros above and below, left and right
+FEW_CHANNELS = 4  # up to so many, patches times a matrix are faster than XLA's convolution
+WINOGRAD_CHANNELS = 16  # from so many on, Winograd's transforms cost less than the products they save
 
 
 @contextmanager
@@ -64,50 +68,135 @@ def conv2d(images: Any, kernel: Any, strides: tuple[int, int], padding: str) -> 
         (n, new height, new width, filters), equal to `keras.ops.conv` up to rounding.
     """
     kernel = keras.ops.convert_to_tensor(kernel)
+    pads: Pads = ((0, 0), (0, 0))
     if padding == "same":
-        pads = [_same_padding(images.shape[1 + i], kernel.shape[i], strides[i]) for i in (0, 1)]
-        images = jnp.pad(images, ((0, 0), *pads, (0, 0)))
-    return _convolve(images, kernel, tuple(strides))
+        down, across = (_same_padding(images.shape[1 + i], kernel.shape[i], strides[i]) for i in (0, 1))
+        pads = (down, across)
+    return _convolve(images, kernel, tuple(strides), pads)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _convolve(images: Any, kernel: Any, strides: tuple[int, int]) -> Any:
-    if images.shape[-1] == 1:  # few channels: a product wastes less than XLA's kernel
-        return jnp.tensordot(_patches(images, kernel.shape, strides), kernel, axes=3)
-    return _native(images, kernel, strides, ((0, 0), (0, 0)))
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _convolve(images: Any, kernel: Any, strides: tuple[int, int], pads: Pads) -> Any:
+    if images.shape[-1] <= FEW_CHANNELS:  # a product wastes less than XLA's kernel
+        return jnp.tensordot(_patches(images, kernel.shape, strides, pads), kernel, axes=3)
+    return _native(images, kernel, strides, pads)
 
 
-def _forward(images: Any, kernel: Any, strides: tuple[int, int]) -> Any:
-    return _convolve(images, kernel, strides), (images, kernel)
+def _forward(images: Any, kernel: Any, strides: tuple[int, int], pads: Pads) -> Any:
+    return _convolve(images, kernel, strides, pads), (images, kernel)
 
 
-def _backward(strides: tuple[int, int], saved: Any, gradient: Any) -> Any:
+def _backward(strides: tuple[int, int], pads: Pads, saved: Any, gradient: Any) -> Any:
     images, kernel = saved
-    rows, columns = kernel.shape[:2]
-    patches = _patches(images, kernel.shape, strides)
-    d_kernel = jnp.tensordot(patches, gradient, axes=((0, 1, 2), (0, 1, 2)))
+    rows, columns, channels, _ = kernel.shape
+    if (rows, columns) == (3, 3) and strides == (1, 1) and channels >= WINOGRAD_CHANNELS:
+        d_kernel = _d_kernel_by_winograd(images, gradient, pads)
+    else:
+        patches = _patches(images, kernel.shape, strides, pads)
+        d_kernel = jnp.tensordot(patches, gradient, axes=((0, 1, 2), (0, 1, 2)))
     if strides == (1, 1):
         flipped = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
-        d_images = _native(gradient, flipped, strides, ((rows - 1,) * 2, (columns - 1,) * 2))
+        (top, bottom), (left, right) = pads
+        margins = (rows - 1 - top, rows - 1 - bottom), (columns - 1 - left, columns - 1 - right)
+        d_images = _native(gradient, flipped, strides, margins)
     else:
-        d_patches = jnp.tensordot(gradient, kernel, axes=((3,), (3,)))
-        transposed = jax.linear_transpose(lambda x: _patches(x, kernel.shape, strides), images)
-        (d_images,) = transposed(d_patches)
+        d_images = _d_images_by_phases(gradient, kernel, strides, pads, images.shape)
     return d_images, d_kernel
 
 
 _convolve.defvjp(_forward, _backward)
 
 
-def _native(images: Any, kernel: Any, strides: tuple[int, int], pads: Any) -> Any:
+def _d_kernel_by_winograd(images: Any, gradient: Any, pads: Pads) -> Any:
+    """The gradient of a 3 x 3 kernel with stride 1, (3, 3, channels, filters), by Winograd's F(2 x 2, 3 x 3).
+
+    Two neighbours y of a convolution with three taps w see four inputs d, and y = A'(Gw * B'd) with four
+    products in place of six, where * is element by element and ' transposes (Lavin and Gray 2015, "Fast
+    algorithms for convolutional neural networks", section 4.1). That is linear in w, so the gradient of w is
+    G'(B'd * A dy). In two dimensions each 2 x 2 tile of the output takes 16 products in place of 36, and the
+    sum over tiles makes of each of the 16 one matrix product.
+    """
+    n, height, width, filters = gradient.shape
+    down, across = -(-height // 2), -(-width // 2)  # tiles; zeros fill up the last ones
+    (top, _), (left, _) = pads
+    inputs = _place(_place(images, 1, top, 2 * down + 2), 2, left, 2 * across + 2)
+    outputs = _place(_place(gradient, 1, 0, 2 * down), 2, 0, 2 * across)
+
+    def inputs_of_tiles(x: Any, axis: int) -> list[Any]:  # B'd
+        tiles = x.shape[axis] // 2 - 1
+        d = [jax.lax.slice_in_dim(x, i, i + 2 * tiles - 1, 2, axis) for i in range(4)]
+        return [d[0] - d[2], d[1] + d[2], d[2] - d[1], d[1] - d[3]]
+
+    def gradients_of_tiles(y: Any, axis: int) -> list[Any]:  # A dy
+        first, second = (jax.lax.slice_in_dim(y, i, None, 2, axis) for i in (0, 1))
+        return [first, first + second, first - second, -second]
+
+    def transform(x: Any, along: Callable[[Any, int], list[Any]]) -> Any:
+        parts = [part for row in along(x, 1) for part in along(row, 2)]
+        return jnp.stack(parts).reshape(16, n * down * across, x.shape[-1])
+
+    products = jnp.einsum(
+        "ktc,ktf->kcf", transform(inputs, inputs_of_tiles), transform(outputs, gradients_of_tiles)
+    )
+    g = jnp.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], products.dtype)
+    return jnp.einsum("ai,bj,abcf->ijcf", g, g, products.reshape(4, 4, -1, filters))
+
+
+def _d_images_by_phases(
+    gradient: Any, kernel: Any, strides: tuple[int, int], pads: Pads, shape: tuple[int, ...]
+) -> Any:
+    """The gradient of the images, of this shape, of a convolution with strides.
+
+    Counted from the edge of the padding, a pixel (y, x) meets only the taps (i, j) with i = y and j = x
+    modulo the strides. So the pixels with one remainder, a phase, are the sum of that phase's taps, each
+    shifted as a whole, and the phases interleaved are the image (Shi et al. 2016, "Real-time single image and
+    video super-resolution using an efficient sub-pixel convolutional neural network").
+    """
+    n, height, width, channels = shape
+    (top, bottom), (left, right) = pads
+    down, across = strides
+    missing = [max(0, stride - taps) for stride, taps in zip(strides, kernel.shape[:2], strict=True)]
+    kernel = jnp.pad(kernel, ((0, missing[0]), (0, missing[1]), (0, 0), (0, 0)))  # each phase has a tap
+    rows, columns = kernel.shape[:2]
+    by_tap = jnp.tensordot(gradient, kernel, axes=((3,), (3,)))  # (..., rows, columns, channels)
+    phase_height, phase_width = -(-(top + height + bottom) // down), -(-(left + width + right) // across)
+
+    def phase(i: int, j: int) -> Any:
+        of_rows = [
+            _shifted_sum(
+                [by_tap[:, :, :, row, column] for column in range(j, columns, across)], 2, phase_width
+            )
+            for row in range(i, rows, down)
+        ]
+        return _shifted_sum(of_rows, 1, phase_height)
+
+    phases = jnp.stack([jnp.stack([phase(i, j) for j in range(across)], 3) for i in range(down)], 2)
+    padded = phases.reshape(n, phase_height * down, phase_width * across, channels)
+    return padded[:, top : top + height, left : left + width]
+
+
+def _shifted_sum(terms: Sequence[Any], axis: int, length: int) -> Any:
+    """The sum of the terms, each one place further along the axis than the one before, in zeros."""
+    return sum(_place(term, axis, start, length) for start, term in enumerate(terms))
+
+
+def _place(x: Any, axis: int, start: int, length: int) -> Any:
+    """An axis of this length with x in it from place `start` on, zeros around, what is beyond cut off."""
+    pads = [(0, 0, 0)] * x.ndim
+    pads[axis] = (start, length - start - x.shape[axis], 0)
+    return jax.lax.pad(x, jnp.zeros((), x.dtype), pads)
+
+
+def _native(images: Any, kernel: Any, strides: tuple[int, int], pads: Pads) -> Any:
     return jax.lax.conv_general_dilated(
         images, kernel, strides, pads, dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
 
 
-def _patches(images: Any, kernel_shape: tuple[int, ...], strides: tuple[int, int]) -> Any:
+def _patches(images: Any, kernel_shape: tuple[int, ...], strides: tuple[int, int], pads: Pads) -> Any:
     """What the kernel sees at each place: (n, new height, new width, rows, columns, channels)."""
     rows, columns, channels, _ = kernel_shape
+    images = jnp.pad(images, ((0, 0), *pads, (0, 0)))
     n, down, across = len(images), *strides
     height = (images.shape[1] - rows) // down + 1
     width = (images.shape[2] - columns) // across + 1
