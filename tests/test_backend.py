@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import pytest
 
-from mnistry.backend import BACKENDS, choose_backend, fix_seed
+from mnistry.backend import BACKENDS, choose_backend, fix_seed, hasty_compilation
 from mnistry.errors import MissingExtraError, MnistryError
 
 CURRENT = keras.backend.backend()
@@ -245,3 +245,22 @@ def test_fixing_the_seed_fixes_weights_and_python_and_numpy():
 
 def test_the_missing_extra_is_an_error_of_ours():
     assert issubclass(MissingExtraError, MnistryError)
+
+
+def test_hasty_compilation_draws_the_same_weights_whatever_ran_before_up_to_rounding():
+    def first_weights():
+        return np.asarray(keras.initializers.GlorotUniform(seed=3)((31, 17)))
+
+    def hasty_weights():
+        with hasty_compilation():
+            return first_weights()
+
+    hasty, usual = hasty_weights(), first_weights()
+    np.testing.assert_allclose(usual, hasty, atol=1e-7)
+    if CURRENT == "jax":
+        import jax
+
+        assert not jax.config.read("jax_disable_most_optimizations")
+        jax.clear_caches()
+        first_weights()
+    np.testing.assert_array_equal(hasty_weights(), hasty)

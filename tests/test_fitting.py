@@ -11,7 +11,9 @@ import keras
 import numpy as np
 import pytest
 
+from mnistry.augmentation import Augmentation
 from mnistry.dataset import Dataset
+from mnistry.engines import make_engine
 from mnistry.feeding import Feed, epoch_order
 from mnistry.fitting import fit
 
@@ -90,7 +92,7 @@ def schedule():
 VARIANTS = {
     "plain": {},
     # TensorFlow's random operations give other numbers with XLA than without: model.fit shall use it too.
-    "dropout": {"dropout": 0.4, "jit_compile": True},
+    "dropout": {"dropout": 0.4, "jit_compile": keras.backend.backend() == "tensorflow" or "auto"},
     "batch-norm": {"batch_norm": True},
     "regularizer": {"l2": 0.01},
     "schedule": {"optimizer": schedule},
@@ -118,6 +120,19 @@ def test_fit_trains_as_model_fit_does(variant):
     expected = theirs.fit(images, labels, **options)
     assert_same(ours, theirs, history, expected)
     assert history.epoch == expected.epoch
+
+
+@pytest.mark.skipif(keras.backend.backend() == "torch", reason="on PyTorch fit is model.fit")
+def test_a_second_fit_with_an_equal_augmentation_uses_the_compiled_epoch_again():
+    images, labels = np.zeros((40, 28, 28), np.uint8), np.arange(40) % 10
+    model = keras.Sequential([keras.Input((28, 28)), keras.layers.Flatten(), keras.layers.Dense(10)])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    engines = []
+    for strength in (1, 1, 2):
+        fit(model, images, labels, verbose=0, augment=Augmentation(shift_px=strength))
+        engines.append(make_engine(model, Augmentation(shift_px=strength)))
+    assert engines[0] is engines[1]
+    assert engines[1] is not engines[2]
 
 
 @pytest.mark.parametrize(

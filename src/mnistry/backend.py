@@ -80,6 +80,31 @@ def fix_seed(seed: int) -> None:
 
 
 @contextmanager
+def hasty_compilation() -> Iterator[None]:
+    """While the block runs, let JAX compile without most optimisations.
+
+    The first weights of a model are a dozen programs that each run once: XLA spends a second on making fast
+    what takes microseconds anyway. The values are the same up to rounding, and the same every time.
+    """
+    import keras
+
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    import jax
+
+    usual = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    try:
+        # The precision is part of what JAX knows a program by, the option above is not: without it a program
+        # that was compiled before, in earnest, could be taken, which rounds otherwise.
+        with jax.default_matmul_precision("highest"):
+            yield
+    finally:
+        jax.config.update("jax_disable_most_optimizations", usual)
+
+
+@contextmanager
 def _hidden(packages: set[str]) -> Iterator[None]:
     """While the block runs, let imports of `packages` fail, except of those that are loaded already."""
     hidden = packages - sys.modules.keys()

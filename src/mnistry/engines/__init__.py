@@ -37,17 +37,13 @@ def make_engine(model: Any, augment: Augment | None) -> Engine:
     """
     import keras
 
-    parts = [
-        model.optimizer,
-        model._compile_loss,
-        model._compile_metrics,
-        augment,
-        *model.trainable_variables,
-    ]
+    parts = [model.optimizer, model._compile_loss, model._compile_metrics, *model.trainable_variables]
     known: list[Any]
+    known_augment: Augment | None
     engine: Engine | None
-    known, engine = vars(model).get(_KEPT, ([], None))
-    if engine is not None and len(known) == len(parts) and all(map(operator.is_, known, parts)):
+    known, known_augment, engine = vars(model).get(_KEPT, ([], None, None))
+    same = len(known) == len(parts) and all(map(operator.is_, known, parts))
+    if engine is not None and same and known_augment == augment:
         return engine
     if keras.backend.backend() == "jax":
         from mnistry.engines.on_jax import JaxEngine
@@ -57,7 +53,8 @@ def make_engine(model: Any, augment: Augment | None) -> Engine:
         from mnistry.engines.on_tensorflow import TensorFlowEngine
 
         engine = TensorFlowEngine(model, augment)
-    vars(model)[_KEPT] = (parts, engine)  # past Keras' tracking of attributes: this is no state of the model
+    # Past Keras' tracking of attributes: this is no state of the model.
+    vars(model)[_KEPT] = (parts, augment, engine)
     return engine
 
 
