@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,16 +24,10 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _flush_folder(path.parent)
+    with _replacement(path, temporary), temporary.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def atomic_save(path: str | os.PathLike[str], save: Callable[[Path], object]) -> None:
@@ -43,10 +38,44 @@ def atomic_save(path: str | os.PathLike[str], save: Callable[[Path], object]) ->
     """
     path = Path(path)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
-    try:
+    with _replacement(path, temporary):
         save(temporary)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
+
+
+def atomic_save_folder(path: str | os.PathLike[str], save: Callable[[Path], object]) -> None:
+    """Let `save(temporary_path)` write a folder, then put it at `path` in place of what is there.
+
+    If `save` raises, `path` stays as it was and the temporary folder is removed. A folder cannot be renamed
+    onto another, so an older one is first moved aside: a crash between the two renamings leaves it there,
+    beside `path`, as `.NAME.PID.old`.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    old = path.with_name(f".{path.name}.{os.getpid()}.old")
+    try:
+        save(temporary)
+        for file in filter(Path.is_file, temporary.rglob("*")):
+            with file.open("rb+") as written:
+                os.fsync(written.fileno())
+        if path.exists():
+            path.rename(old)
+        temporary.rename(path)
+    except BaseException:
+        if old.exists():
+            old.rename(path)
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    _flush_folder(path.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def _replacement(path: Path, temporary: Path) -> Iterator[None]:
+    """Rename `temporary` onto `path` at the end of the block, or remove it after an error."""
+    try:
+        yield
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -55,13 +84,16 @@ def atomic_save(path: str | os.PathLike[str], save: Callable[[Path], object]) ->
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files that killed processes left in `folder` and below.
+    """Remove the temporary files and folders that killed processes left in `folder` and below.
 
     Only for a folder that nobody is writing to: the file of a living writer would go too.
     """
-    for path in folder.rglob(".*"):
+    for path in list(folder.rglob(".*")):
         if re.fullmatch(r"\..+\.\d+\.tmp(\.\w+)?", path.name):
-            path.unlink(missing_ok=True)
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def _flush_folder(folder: Path) -> None:
