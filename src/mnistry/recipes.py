@@ -86,9 +86,19 @@ RECIPES: dict[str, Config] = {
         label_smoothing=0.1,
         augmentation=Augmentation(shift_px=1),
     ),
+    "augmented": Config(  # the classic network, with all that a training can do for it
+        epochs=100,
+        batch_size=128,
+        learning_rate=0.005,
+        schedule="one-cycle",
+        beta_2=0.99,
+        label_smoothing=0.05,
+        augmentation=Augmentation(rotation_deg=7, scale=0.07, shear=0.1, shift_px=1, elastic_px=0.5),
+    ),
     "best": Config(
         model="convnet",
         epochs=30,
+        validation=1 / 12,
         batch_size=128,
         learning_rate=0.012,
         schedule="one-cycle",
@@ -96,7 +106,7 @@ RECIPES: dict[str, Config] = {
         weight_decay=0.02,
         label_smoothing=0.1,
         ema=0.998,
-        augmentation=Augmentation(rotation_deg=11.5, scale=0.12, shear=0.18, shift_px=2, elastic_px=0.6),
+        augmentation=Augmentation(rotation_deg=11.5, scale=0.12, shear=0.18, shift_px=2, elastic_px=0.4),
     ),
 }
 
