@@ -13,8 +13,9 @@ PARAMETERS = {
     "mlp": 101_770,
     "lenet5": 61_706,
     "small_convnet": 34_314,
+    "medium_convnet": 97_802,
     "convnet": 134_922,
-    "tiny": 7_538,
+    "tiny": 7_834,
 }
 
 
@@ -48,7 +49,7 @@ def test_classifier_gives_the_same_logits_for_any_batch_size(images):
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(ModelError, match="linear, mlp, lenet5, small_convnet, convnet, tiny"):
+    with pytest.raises(ModelError, match="linear, mlp, lenet5, small_convnet, medium_convnet, convnet, tiny"):
         build_model("resnet")
 
 

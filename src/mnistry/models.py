@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mnistry import metrics
 from mnistry.errors import ModelError
 
 if TYPE_CHECKING:
@@ -113,17 +114,34 @@ def small_convnet(num_classes: int = 10) -> keras.Model:
     return model
 
 
+def medium_convnet(num_classes: int = 10) -> keras.Model:
+    """The `convnet` for a minute: 32, 32, 64 and 64 filters, 97,802 parameters for ten classes."""
+    model = convnet(num_classes, (32, 32, 64, 64), (1, 1, 2, 1))
+    model.name = "medium_convnet"
+    return model
+
+
 def tiny(num_classes: int = 10) -> keras.Model:
-    """For microcontrollers: 7,538 parameters for ten classes."""
+    """For microcontrollers: 7,834 parameters for ten classes, of which 7,706 are trained.
+
+    At the end each filter sees all 7 x 7 places through weights of its own, one number a filter, instead of
+    their plain mean: 784 parameters that are worth more than wider layers.
+    """
     import keras
 
-    channels, strides = (8, 12, 12, 16, 20), (1, 1, 2, 1, 2)
+    channels, strides = (8, 8, 16, 16, 16), (1, 1, 2, 1, 1)
+    places = (IMAGE_SHAPE[0] // 4) ** 2
     return keras.Sequential(
         [
             *_input_layers(),
             *_fold(2),
             *(layer for pair in zip(channels, strides, strict=True) for layer in _convolution(*pair)),
-            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Reshape((places, channels[-1])),
+            keras.layers.EinsumDense(
+                "npc,pc->nc",
+                output_shape=(channels[-1],),
+                kernel_initializer=keras.initializers.Constant(1 / places),
+            ),
             keras.layers.Dense(num_classes),
         ],
         name="tiny",
@@ -135,6 +153,7 @@ MODELS: dict[str, Builder] = {
     "mlp": mlp,
     "lenet5": lenet5,
     "small_convnet": small_convnet,
+    "medium_convnet": medium_convnet,
     "convnet": convnet,
     "tiny": tiny,
 }
@@ -189,6 +208,22 @@ def as_classifier(model: keras.Model, batch_size: int = 1000) -> Callable[[Any],
         if not np.isfinite(logits).all():
             raise ModelError("the network gives values that are not finite: its training diverged")
         return logits
+
+    return classify
+
+
+def average(classifiers: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
+    """One function images -> logits out of several: the logarithms of the means of their probabilities.
+
+    A single one is left as it is.
+    """
+
+    def classify(images: Any) -> Any:
+        logits = [np.asarray(one(images)) for one in classifiers]
+        if len(logits) == 1:
+            return logits[0].astype(np.float32)
+        total = np.logaddexp.reduce([metrics.log_softmax(rows) for rows in logits])
+        return np.asarray(total - np.log(len(logits)), np.float32)
 
     return classify
 
