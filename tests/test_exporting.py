@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import inspect
 
 import keras
 import numpy as np
 import onnx
 import pytest
 
-from mnistry import exporting, graphs, load_mnist
+from mnistry import load_mnist
 from mnistry.calibration import Calibration
 from mnistry.classifier import Classifier, Metadata
-from mnistry.errors import MissingExtraError, ModelError
-from mnistry.exporting import Tolerance, average, export_onnx
+from mnistry.errors import ModelError
+from mnistry.exporting import EXPORTERS, PRECISIONS, Tolerance, average, export_onnx, graphs
+from mnistry.exporting import onnx as exporting
 from mnistry.metrics import softmax
-from mnistry.models import as_classifier, lenet5, mlp, small_convnet
+from mnistry.models import as_classifier, lenet5, mlp, small_convnet, tiny
 from mnistry.runs import Run
 
 layers = keras.layers
@@ -95,6 +97,7 @@ def activations():
 
 
 MODELS = {
+    "tiny": tiny,
     "mlp": mlp,
     "lenet5": lenet5,
     "small_convnet": small_convnet,
@@ -231,6 +234,37 @@ def test_several_networks_may_be_quantised_together(trained, mnist, tmp_path):
     assert report.difference < 0.1 * report.largest_logit
 
 
+@pytest.mark.parametrize("number", [1, 2])
+def test_scores_of_8_bits_are_right_on_average(number, trained, mnist, tmp_path):
+    """Rounding errs to one side where most of a picture is the same everywhere."""
+    images = mnist[0].images[-500:]
+    export_onnx(
+        [trained, build("mlp")][:number],
+        tmp_path / "x.onnx",
+        images=images,
+        precision="int8",
+        validation_images=images,
+        tolerance=Tolerance(1, 1),
+    )
+    proto = onnx.load(tmp_path / "x.onnx")
+    names = [node.output[0] for node in proto.graph.node if node.name.endswith("_corrected")]
+    names.sort(key=lambda name: (len(name), name))  # in the order of the networks
+    received = exporting.run_graph(proto, names, images)
+    expected = [as_classifier(model)(images) for model in (trained, build("mlp"))[:number]]
+    assert len(names) == number
+    for mine, theirs in zip(received, expected, strict=True):
+        np.testing.assert_allclose(mine.mean(axis=0), theirs.mean(axis=0), atol=1e-5 * np.abs(theirs).max())
+        assert np.abs(mine - theirs).max() > 1e-3  # it is another network all the same
+
+
+def test_each_kind_has_a_function_with_the_same_arguments_and_its_default_precision():
+    assert EXPORTERS.keys() == PRECISIONS.keys() == {"onnx", "saved-model", "litert", "c"}
+    for kind, function in EXPORTERS.items():
+        parameters = inspect.signature(function).parameters
+        assert list(parameters) == list(inspect.signature(export_onnx).parameters)
+        assert parameters["precision"].default == PRECISIONS[kind][0]
+
+
 @pytest.mark.parametrize("tolerance", [Tolerance(-1, 1), Tolerance(1, -1)], ids=["logits", "answers"])
 def test_a_file_beyond_its_tolerance_is_not_left_behind(tolerance, images, tmp_path):
     with pytest.raises(ModelError, match=r"differs too much from its source, so it was not kept.*0 of 100 "):
@@ -317,12 +351,6 @@ def test_a_wrong_argument_is_a_value_error(changes, message, images, tmp_path):
     arguments = {"source": build("mlp"), "path": tmp_path / "x.onnx", "images": images[:10]}
     with pytest.raises(ValueError, match=message):
         export_onnx(**arguments | changes)
-
-
-def test_without_onnx_the_extra_is_named(images, tmp_path, monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'mnistry\[export\]'"):
-        export_onnx(build("mlp"), tmp_path / "x.onnx", images=images[:10])
 
 
 class Double(layers.Layer):

@@ -6,6 +6,7 @@ the same on every back end, its batch normalisation is folded into the weights, 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -170,6 +171,17 @@ def _dense(graph: Graph, layer: Any, x: Tensor) -> Tensor:
     return _activate(graph, layer, Tensor(name, (layer.units,)))
 
 
+def _weighted_sums(graph: Graph, layer: Any, x: Tensor) -> Tensor:
+    """Each channel's sum over all places, each place with a weight of its own, as `tiny` ends in."""
+    equation = re.fullmatch(r"(\w)(\w)(\w),(\w)(\w)->(\w)(\w)", layer.equation)
+    n, place, channel, *others = equation.groups() if equation else ("", "", "")
+    if not n or others != [place, channel, n, channel] or layer.bias is not None:
+        raise UnsupportedError(f"{layer.name} (EinsumDense of {layer.equation!r})")
+    products = graph.add("Mul", x.name, graph.constant(_array(layer.kernel)))
+    name = graph.add("ReduceSum", products, graph.constant([1], np.int64), keepdims=0)
+    return _activate(graph, layer, Tensor(name, x.shape[1:]))
+
+
 def _conv2d(graph: Graph, layer: Any, x: Tensor) -> Tensor:
     _require(layer, data_format="channels_last")
     x = graph.transpose(x, channels_first=True)
@@ -247,6 +259,7 @@ CONVERTERS: dict[Any, Callable[..., Tensor]] = {
     keras.layers.Flatten: _reshape,
     keras.layers.Permute: _permute,
     keras.layers.Dense: _dense,
+    keras.layers.EinsumDense: _weighted_sums,
     keras.layers.Conv2D: _conv2d,
     keras.layers.MaxPooling2D: partial(_pool2d, "MaxPool"),
     keras.layers.AveragePooling2D: partial(_pool2d, "AveragePool"),
