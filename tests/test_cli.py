@@ -9,13 +9,18 @@ import pty
 import re
 import subprocess
 import sys
+import warnings
 from dataclasses import asdict
 
 import cv2
 import numpy as np
 import pytest
 
+from mnistry import classifier
+from mnistry.classifier import Classifier
+from mnistry.cli import main
 from mnistry.data import load_mnist, save_data
+from mnistry.imaging import center_digit
 from mnistry.recipes import RECIPES, Config
 from mnistry.runs import Run
 
@@ -28,6 +33,12 @@ def mnistry(*arguments, cwd, check=True):
     if check:
         assert result.returncode == 0, result.stderr
     return result
+
+
+@pytest.fixture(autouse=True)
+def warnings_as_usual(monkeypatch):
+    """What `main` changes in its process is undone after each test."""
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +61,9 @@ def test_train_prints_accuracy_with_interval_and_the_prediction(folder):
     accuracy, low, high = map(float, found.groups())
     assert 75 < low < accuracy < high < 100
     assert "\nModel Prediction: 7\n" in output
+    record = json.loads((folder / "run" / "run.json").read_text())
+    after, before = (record["calibration"][f"ece_{when}"] for when in ("after", "before"))
+    assert f"\nCalibration Error: {after:.2%} ({before:.2%} before calibration, 600 vali" in output
     assert "Everything is in run" in output
     assert "Try next" in output
 
@@ -65,7 +79,7 @@ def test_train_leaves_model_record_history_and_pictures(folder):
         str(path.relative_to(folder / "run")) for path in (folder / "run").rglob("*") if path.is_file()
     )
     pictures = ["accuracy", "confusion_matrix", "loss", "mistakes", "prediction"]
-    files = ["checkpoint.npz", "history.csv", "model.keras"]
+    files = ["checkpoint.npz", "history.csv", "model.keras", "model.onnx"]
     assert names == [*files, *(f"plots/{name}.png" for name in pictures), "run.json"]
 
 
@@ -73,7 +87,13 @@ def test_evaluate_repeats_the_figures_of_the_run(folder):
     recorded = json.loads((folder / "run" / "run.json").read_text())["metrics"]
     measured = json.loads(mnistry("evaluate", "run", "--json", cwd=folder).stdout)
     assert measured["accuracy"] == recorded["accuracy"]
-    assert measured["nll"] == pytest.approx(recorded["nll"], rel=1e-6)
+    assert measured["nll"] == pytest.approx(recorded["nll"], rel=1e-4)
+    assert json.loads(
+        mnistry("evaluate", "run/model.onnx", "--data", "small.npz", "--json", cwd=folder).stdout
+    ) == (measured | {"model": "run/model.onnx"})
+    through_keras = json.loads(mnistry("evaluate", "run", "--backend", "jax", "--json", cwd=folder).stdout)
+    assert through_keras["nll"] == pytest.approx(recorded["nll"], rel=1e-6)
+    assert through_keras["accepted"] == pytest.approx(measured["accepted"])
     table = mnistry("evaluate", "run/model.keras", "--data", "small.npz", cwd=folder).stdout
     assert f"{recorded['accuracy']:.2%}".rstrip("%") in table
 
@@ -171,17 +191,39 @@ def test_a_finished_run_resumed_says_the_same_and_more_epochs_go_on(folder):
         (["train", "--learning-rate", "-1"], 2, "learning_rate must be positive"),
         (["evaluate", "gone.keras"], 1, "gone.keras"),
         (["evaluate"], 1, "no trained model in runs/"),
-        (["read", "one.png"], 1, "no trained model in runs/"),
+        (
+            ["read", "one.png", "--model", "gone.onnx"],
+            1,
+            "no run directory, .onnx or .keras file 'gone.onnx'",
+        ),
+        (["train", "--set", "momentum=1"], 2, "Names are: model, epochs"),
+        (["train", "--set", "ema=much"], 2, "ema is a number such as 0.0"),
+        (["train", "--set", "schedule=linear"], 2, "schedule must be one of constant, one-cycle"),
+        (["train", "--set", "scale=-1"], 2, "scale must be a number of at least 0"),
+        (["train", "--set", "epochs=3", "--epochs", "4"], 2, "epochs is set twice"),
+        (["train", "--ensemble", "1"], 2, "--ensemble"),
+        (["train", "--resume", "run", "--ensemble", "2"], 2, "leave out --ensemble"),
+        (["train", "--resume", "run", "--set", "ema=0"], 2, "leave out --set"),
+        (["export", "run", "--to", "pickle"], 2, "--to takes onnx, saved-model, litert, c"),
+        (["export", "run", "--to", "c", "--dtype", "float16"], 2, "--to c takes --dtype int8, not float16"),
+        (["export", "run/model.onnx"], 1, "is exported already"),
+        (["export", "gone"], 1, "no run directory, .onnx or .keras file 'gone'"),
+        (["data", "show", "--set", "scale=1"], 2, "add --augment"),
+        (["data", "show", "--augment", "--recipe", "classic"], 2, "the recipe classic changes no images"),
+        (["data", "show", "--augment", "--set", "epochs=1"], 2, "epochs is no augmentation"),
         (["data", "export", "mnist", "out.xyz"], 1, "npz"),
         (["nothing"], 2, "No such command 'nothing'"),
     ],
 )
-def test_a_mistake_is_one_clear_line_and_the_right_exit_code(folder, arguments, code, message):
-    result = mnistry(*arguments, cwd=folder, check=False)
-    assert result.returncode == code
-    assert message in result.stderr
-    assert "Traceback" not in result.stderr
-    assert result.stdout == ""
+def test_a_mistake_is_one_clear_line_and_the_right_exit_code(
+    folder, arguments, code, message, monkeypatch, capsys
+):
+    monkeypatch.chdir(folder)
+    assert main(arguments) == code
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert "Traceback" not in printed.err
+    assert printed.out == ""
 
 
 def test_a_missing_back_end_names_its_install_line(folder, tmp_path):
@@ -252,7 +294,7 @@ def test_show_prints_the_settings_of_a_recipe_with_the_changes(folder):
     assert Config(**printed) == RECIPES["best"]
     result = mnistry("train", "--recipe", "slow", cwd=folder, check=False)
     assert result.returncode == 1
-    assert "unknown recipe 'slow': known are classic, fast, best" in result.stderr
+    assert "unknown recipe 'slow': known are classic, fast, better, augmented, tiny, best" in result.stderr
 
 
 def test_a_training_that_diverges_says_so(folder):
@@ -311,3 +353,120 @@ def test_a_directory_in_which_a_process_trains_is_refused(folder):
         result = mnistry("train", "--resume", "run", "--epochs", 4, cwd=folder, check=False)
     assert result.returncode == 1
     assert "another process trains in" in result.stderr
+
+
+LOADED = """
+import sys
+from mnistry.cli import main
+code = main(sys.argv[1:])
+print(code, *sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def test_read_answers_from_a_run_without_loading_keras(folder):
+    draw_digits(folder)
+    command = [sys.executable, "-c", LOADED, "read", "one.png", "--model", "run"]
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=ENVIRONMENT, check=True)
+    answer, loaded = result.stdout.splitlines()
+    assert answer.startswith("1  ")
+    assert loaded.startswith("0 ")
+    assert "onnxruntime" in loaded.split()
+    assert not {"keras", "jax", "matplotlib", "onnx", "tensorflow"} & set(loaded.split())
+
+
+def in_process(capsys, *arguments):
+    """The same without a process: what is printed, once the command has ended well."""
+    assert main([str(argument) for argument in arguments]) == 0
+    return capsys.readouterr().out
+
+
+def test_read_uses_the_classifier_that_comes_with_mnistry(folder, capsys, monkeypatch):
+    draw_digits(folder)
+    one = folder / "one.png"
+    monkeypatch.setattr(classifier, "SHIPPED", folder / "run" / "model.onnx")
+    expected = in_process(capsys, "read", one, "--model", folder / "run" / "model.onnx", "--json")
+    assert in_process(capsys, "read", one, "--json") == expected
+    monkeypatch.setattr(classifier, "SHIPPED", folder / "missing.onnx")
+    assert main(["read", str(one)]) == 1
+    assert "comes without a classifier: train one with mnistry train" in capsys.readouterr().err
+
+
+def test_a_digit_below_the_threshold_of_the_calibration_is_not_accepted(folder, capsys):
+    draw_digits(folder)
+    pictures = [folder / "one.png", folder / "zero.jpg"]
+    calibration = Run.open(folder / "run").calibration
+    lines = in_process(capsys, "read", *pictures, "--model", folder / "run", "--json").splitlines()
+    digits = [json.loads(line)["lines"][0]["digits"][0] for line in lines]
+    assert all(digit["accepted"] == (digit["confidence"] >= calibration.threshold) for digit in digits)
+    expected = Classifier(folder / "run").predict(center_digit(255 - cv2.imread(str(pictures[0]), 0))[None])
+    assert digits[0]["confidence"] == pytest.approx(expected.probabilities.max(), abs=0.05)
+    strict = in_process(capsys, "read", pictures[0], "--model", folder / "run", "--threshold", 1)
+    assert re.fullmatch(r"-  \d\.\d{3}  not accepted below 1\.000: 1\?\n", strict)
+
+
+def test_export_writes_beside_the_network_what_classifier_reads(folder, capsys):
+    run = folder / "run"
+    report = in_process(capsys, "export", run, "--dtype", "float16")
+    assert report.startswith(f"{run / 'model-float16.onnx'}: ")
+    assert "of 500 images answered otherwise than by its source" in report
+    quantised = json.loads(
+        in_process(capsys, "export", run, "--dtype", "int8", "--out", folder / "q.onnx", "--json")
+    )
+    assert (quantised["precision"], quantised["n"]) == ("int8", 500)
+    assert Classifier(folder / "q.onnx").calibration == Run.open(run).calibration
+    before = (run / "model.onnx").read_bytes()
+    (run / "model.onnx").unlink()
+    through_keras = in_process(capsys, "read", folder / "one.png", "--model", run, "--json")
+    in_process(capsys, "export", run)
+    assert (run / "model.onnx").read_bytes() == before
+    digit, other = (
+        json.loads(text)["lines"][0]["digits"][0]
+        for text in (through_keras, in_process(capsys, "read", folder / "one.png", "--model", run, "--json"))
+    )
+    assert digit["confidence"] == pytest.approx(other["confidence"], abs=1e-5)
+    assert (digit["label"], digit["accepted"]) == (other["label"], other["accepted"])
+    in_process(capsys, "export", run / "model.keras", "--data", folder / "small.npz", "--dtype", "float16")
+    assert Classifier(run / "model-float16.onnx").calibration is None
+
+
+def test_an_ensemble_is_trained_evaluated_and_exported_as_one(folder):
+    arguments = ["--data", "small.npz", "--model", "linear", "--epochs", 1, "--ensemble", 2, "--out", "two"]
+    result = mnistry("train", *arguments, "--validation", 0, cwd=folder)
+    alone = re.search(r"^Networks Alone: (\d\d\.\d\d)%, (\d\d\.\d\d)%$", result.stdout, re.M)
+    record = json.loads((folder / "two" / "run.json").read_text())
+    assert [f"{member['accuracy'] * 100:.2f}" for member in record["members"]] == list(alone.groups())
+    assert "Trained 2 of 2 networks in " in result.stdout
+    assert "Calibration Error: unknown; no images were kept" in result.stdout
+    assert "note: no images were kept to validate on" in result.stderr
+    measured = json.loads(mnistry("evaluate", "two", "--json", cwd=folder).stdout)
+    assert measured["accuracy"] == record["metrics"]["accuracy"]
+    assert measured["accepted"] is None
+
+
+def test_any_setting_can_be_set_by_its_name(capsys):
+    changes = ["schedule=one-cycle", "rotation-deg=10", "ema=0.9", "batch_size=64"]
+    options = [part for change in changes for part in ("--set", change)]
+    shown = Config(
+        **json.loads(in_process(capsys, "train", "--recipe", "fast", *options, "--show", "--json"))
+    )
+    expected = {"schedule": "one-cycle", "ema": 0.9, "batch_size": 64}
+    augmentation = dataclasses.replace(RECIPES["fast"].augmentation, rotation_deg=10)
+    assert shown == dataclasses.replace(RECIPES["fast"], **expected, augmentation=augmentation)
+
+
+def test_data_show_draws_augmentation_of_a_recipe_or_one_kind(folder, capsys):
+    sheet, one = folder / "augmented.png", folder / "rotated.png"
+    in_process(capsys, "data", "show", folder / "small.npz", "--augment", "--recipe", "fast", "--out", sheet)
+    in_process(
+        capsys, "data", "show", folder / "small.npz", "--augment", "--set", "rotation_deg=30", "--out", one
+    )
+    pictures = [cv2.imread(str(path)) for path in (sheet, one)]
+    assert all(picture.std() > 20 for picture in pictures)
+    assert pictures[0].shape == pictures[1].shape  # a row for the only change of each
+    assert not np.array_equal(*pictures)
+
+
+def test_a_run_that_lost_its_checkpoint_cannot_be_plotted_and_says_why(folder, capsys, tmp_path):
+    (tmp_path / "run.json").write_bytes((folder / "run" / "run.json").read_bytes())
+    assert main(["plot", str(tmp_path)]) == 1
+    assert "has lost its checkpoint.npz" in capsys.readouterr().err

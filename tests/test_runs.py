@@ -371,3 +371,26 @@ def test_the_latest_run_is_the_one_whose_model_was_written_last(tmp_path):
         os.utime(other.model_path, (time, time))
     Run.create(tmp_path / "d", {})  # still in training
     assert latest_run(tmp_path).path.name == "a"
+
+
+def test_an_ensemble_counts_among_the_latest_by_its_onnx_file(tmp_path):
+    single = Run.create(tmp_path / "single", {})
+    ensemble = Run.create(tmp_path / "ensemble", {"members": []})
+    for path, time in ((single.model_path, 30), (single.onnx_path, 60), (ensemble.onnx_path, 50)):
+        path.touch()
+        os.utime(path, (time, time))
+    assert latest_run(tmp_path).path.name == "ensemble"  # exporting an older run does not make it newer
+
+
+def test_a_lost_checkpoint_is_an_error_that_says_what_it_held(run):
+    run.record["epochs_done"] = 2
+    run.history()
+    (run.path / "checkpoint.npz").unlink()
+    with pytest.raises(RunError, match=r"has lost its checkpoint\.npz, which holds the history"):
+        run.history()
+
+
+def test_writing_a_model_removes_the_onnx_file_of_an_older_one(run, trained):
+    run.onnx_path.write_bytes(b"older")
+    run.save_model(trained)
+    assert not run.onnx_path.exists()

@@ -19,7 +19,9 @@ import numpy as np
 import pytest
 
 import mnistry
-from mnistry import training
+from mnistry import jobs
+from mnistry.calibration import fit_calibration
+from mnistry.classifier import Classifier
 from mnistry.data import load_mnist, save_data
 from mnistry.dataset import Dataset
 from mnistry.errors import DataError, MnistryError, ModelError, RunError
@@ -27,7 +29,8 @@ from mnistry.evaluation import evaluate
 from mnistry.models import as_classifier
 from mnistry.recipes import Config
 from mnistry.runs import Run
-from mnistry.training import Splits, prepare_data, resume, train
+from mnistry.splits import Splits, prepare_data
+from mnistry.training import resume, train
 
 OWN_MODEL = """
 import keras
@@ -44,31 +47,7 @@ def dropping(num_classes):
     ])
 """
 SMALL = {"model": "linear", "epochs": 2, "verbose": 0}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compiled_programs(tmp_path_factory):
-    """A folder in which JAX keeps what it has compiled: most runs here are equal programs."""
-    folder = str(tmp_path_factory.mktemp("compiled"))
-    if keras.backend.backend() != "jax":
-        yield folder
-        return
-    import jax
-    from jax.experimental.compilation_cache import compilation_cache
-
-    settings = {
-        "jax_compilation_cache_dir": folder,
-        "jax_persistent_cache_min_compile_time_secs": 0.0,
-        "jax_persistent_cache_min_entry_size_bytes": -1,
-    }
-    before = {name: getattr(jax.config, name) for name in settings}
-    for name, value in settings.items():
-        jax.config.update(name, value)
-    compilation_cache.reset_cache()
-    yield folder
-    for name, value in before.items():
-        jax.config.update(name, value)
-    compilation_cache.reset_cache()
+pytestmark = pytest.mark.usefixtures("compiled_programs")
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +57,7 @@ def data():
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, data):
+def run(tmp_path_factory, data, compiled_programs):
     """A finished run of the classic network, with its pictures. Tests only read it."""
     return train(data, out=tmp_path_factory.mktemp("run"), epochs=3, seed=7, verbose=0)
 
@@ -86,7 +65,7 @@ def run(tmp_path_factory, data):
 @pytest.fixture
 def no_pictures(monkeypatch):
     """Pictures take longer than everything else here, so tests that are about something else go without."""
-    monkeypatch.setattr(training, "draw_plots", lambda *_: None)
+    monkeypatch.setattr(jobs, "draw_plots", lambda *_: None)
 
 
 @pytest.fixture
@@ -141,6 +120,7 @@ def test_the_record_says_how_the_run_came_about(run, data):
     assert record["machine"]["system"]
     assert record["machine"]["processor"]
     assert record["model_source"] is None
+    assert (record["optimizer"], record["loss"]) == ("Adam", "sparse_categorical_crossentropy")
     assert record["class_names"] == list("0123456789")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", record["created"])
 
@@ -163,13 +143,14 @@ def test_the_record_says_how_long_each_stage_took(tmp_path, data, no_pictures):
     start = time.perf_counter()
     seconds = train(data, out=tmp_path, **SMALL).record["seconds"]
     elapsed = time.perf_counter() - start
-    assert set(seconds) == {"import", "data", "build", "fit", "evaluate", "plot"}
+    stages = {"import", "data", "build", "fit", "calibrate", "evaluate", "export", "plot"}
+    assert set(seconds) == stages
     assert all(value >= 0 for value in seconds.values())
     assert 0.8 * elapsed - 0.5 < sum(seconds.values()) <= elapsed + 0.01
 
 
-def test_the_metrics_are_those_of_the_saved_model_on_the_test_set(run, data):
-    evaluation = evaluate(as_classifier(run.load_model()), data[1])
+def test_the_metrics_are_those_of_the_saved_model_calibrated_on_the_test_set(run, data):
+    evaluation = evaluate(run.classifier(), data[1])
     assert run.metrics == json.loads(json.dumps(evaluation.to_dict()))
     assert run.metrics["n"] == 200
     assert run.metrics["accuracy"] > 0.6
@@ -206,16 +187,98 @@ def test_nothing_temporary_stays(run):
         "history.csv",
         "checkpoint.npz",
         "model.keras",
+        "model.onnx",
         "plots",
     }
 
 
 def test_the_model_reloads_to_the_logits_of_the_checkpoint(run, data):
-    model = training.build_compiled(Config(seed=99), 10, 100)
+    model = jobs.build_compiled(Config(seed=99), 10, 100)
     run.restore_epoch(model)
     images = data[1].images
     expected = as_classifier(model)(images)
     np.testing.assert_array_equal(as_classifier(run.load_model())(images), expected)
+
+
+# Calibration and the file for ONNX Runtime
+
+
+def test_the_calibration_is_fitted_on_the_validation_images(run, data):
+    logits = as_classifier(run.load_model())(data[0].images[480:])
+    expected = fit_calibration(data[0].labels[480:], logits, seed=7)
+    assert run.calibration == expected
+    assert run.record["calibration"] == json.loads(json.dumps(expected.to_dict()))
+    assert (expected.n, expected.coverage) == (120, 0.99)
+    calibrated = run.classifier()(data[1].images)
+    raw = as_classifier(run.load_model())(data[1].images)
+    np.testing.assert_allclose(calibrated * expected.temperature, raw, rtol=1e-5, atol=1e-5)
+
+
+def test_the_run_answers_through_onnx_runtime_as_through_keras(run, data):
+    classifier = Classifier(run.path)
+    assert classifier.path == run.onnx_path
+    assert classifier.calibration == run.calibration
+    assert classifier.class_names == tuple("0123456789")
+    assert classifier.metadata.provenance["runs"][0]["config"] == run.record["config"]
+    logits = classifier.calibrated_logits(data[1].images)
+    np.testing.assert_allclose(logits, run.classifier()(data[1].images), atol=1e-4)
+
+
+def test_without_validation_images_nothing_is_calibrated_and_this_is_noted(tmp_path, data, no_pictures):
+    notes = []
+    run = train(data, out=tmp_path, validation=0, note=notes.append, **SMALL)
+    assert notes == ["no images were kept to validate on, so the confidences are not calibrated"]
+    assert run.record["calibration"] is run.calibration is None
+    assert Classifier(run.path).calibration is None
+
+
+OWN_LAYER = """
+import keras
+
+@keras.saving.register_keras_serializable()
+class Halve(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs / 2
+
+def own(num_classes):
+    first = [keras.Input((28, 28), dtype="uint8"), keras.layers.Rescaling(1 / 255), Halve()]
+    return keras.Sequential([*first, keras.layers.Flatten(), keras.layers.Dense(num_classes)])
+"""
+
+
+def test_a_network_that_cannot_be_exported_is_trained_all_the_same_and_this_is_noted(
+    tmp_path, data, no_pictures
+):
+    (tmp_path / "own.py").write_text(OWN_LAYER)
+    notes = []
+    settings = SMALL | {"model": f"{tmp_path / 'own.py'}:own"}
+    run = train(data, out=tmp_path / "run", note=notes.append, **settings)
+    (note,) = notes
+    assert note.startswith("there is no model.onnx, so answers need Keras: no ONNX form of halve (Halve)")
+    assert run.status == "finished"
+    assert run.calibration is not None
+    assert not run.onnx_path.exists()
+
+
+def test_more_epochs_renew_the_file_and_never_leave_that_of_fewer(tmp_path, data, no_pictures, monkeypatch):
+    run = train(data, out=tmp_path, **SMALL)
+    before = run.onnx_path.read_bytes()
+    run = resume(tmp_path, data, epochs=3, verbose=0)
+    assert run.onnx_path.read_bytes() != before
+    np.testing.assert_allclose(
+        Classifier(run.path)(data[1].images), as_classifier(run.load_model())(data[1].images), atol=1e-4
+    )
+
+    def fail(*_, **__):
+        raise ModelError("cannot")
+
+    monkeypatch.setattr("mnistry.exporting.onnx.export_onnx", fail)
+    assert not resume(tmp_path, data, epochs=4, verbose=0).onnx_path.exists()
+
+
+def test_a_smoothed_loss_and_decay_are_named_in_the_record(tmp_path, data, no_pictures):
+    run = train(data, out=tmp_path, label_smoothing=0.1, weight_decay=0.01, **SMALL)
+    assert (run.record["optimizer"], run.record["loss"]) == ("AdamW", "smoothed_crossentropy")
 
 
 # Seeds
@@ -313,6 +376,24 @@ def test_data_sorted_by_class_are_shuffled_with_the_seed_and_this_is_noted(data)
     assert sorted(image.tobytes() for image in together) == sorted(
         image.tobytes() for image in data[0].images
     )
+
+
+def test_a_rare_class_is_not_called_sorting(data):
+    labels = np.random.default_rng(0).integers(0, 9, 600).astype(np.uint8)
+    labels[[3, 5]] = 9  # both within the training part
+    notes = []
+    splits = prepare_data((Dataset(data[0].images, labels, "some"), data[1]), Config(seed=0), notes.append)
+    assert notes[0] == (
+        "of class 9, one of the parts to train on and to validate on would have no image: the training "
+        "images are shuffled with the seed before the split"
+    )
+    counts = [part.class_counts()[9] for part in (splits.train, splits.validation)]
+    assert sum(counts) == 2
+    assert notes[1:] == ["of class 9, even so only one of these parts has images"] * (0 in counts)
+    labels[5] = 8
+    notes.clear()
+    prepare_data((Dataset(data[0].images, labels, "some"), data[1]), Config(), notes.append)
+    assert notes[1] == "of class 9, even so only one of these parts has images"
 
 
 def test_data_in_any_other_order_keep_it_and_nothing_is_noted(data):
@@ -419,7 +500,7 @@ def test_a_run_killed_at_any_step_ends_as_if_it_had_not_been(
     killed = Run.open(tmp_path / "killed")
     assert killed.status == "training"
     assert killed.metrics == {}
-    seconds_before = killed.restore_epoch(training.build_compiled(Config(model="linear"), 10, 100))[2].get(
+    seconds_before = killed.restore_epoch(jobs.build_compiled(Config(model="linear"), 10, 100))[2].get(
         "fit", 0
     )
     resumed = resume(tmp_path / "killed", data, verbose=0)
@@ -525,7 +606,8 @@ CHILD = """
 import os, resource, sys
 from mnistry.backend import choose_backend
 choose_backend(own_process=True)
-from mnistry import errors, load_mnist, training
+from mnistry import errors, jobs, load_mnist, training
+from mnistry.recipes import Config
 from mnistry.runs import Run
 train_part, test_part = load_mnist()
 data = (train_part.take(600), test_part.take(200))
@@ -550,7 +632,7 @@ def start_child(code, compiled_programs, *arguments):
 
 
 INTERRUPTED = """
-training.draw_plots = lambda *_: None
+jobs.draw_plots = lambda *_: None
 original = Run.save_epoch
 def announce(run, model, epoch, *rest):
     original(run, model, epoch, *rest)
@@ -579,7 +661,7 @@ def test_ctrl_c_ends_after_the_epoch_with_everything_saved(
     assert 3 <= done < 60
     assert run.status == "interrupted"
     assert [len(values) for values in run.history().values()] == [done] * 4
-    assert run.metrics == json.loads(json.dumps(evaluate(as_classifier(run.load_model()), data[1]).to_dict()))
+    assert run.metrics == json.loads(json.dumps(evaluate(run.classifier(), data[1]).to_dict()))
     assert_same_outcome(resume(run.path, data, verbose=0), straight)
 
 
@@ -609,7 +691,7 @@ def attempt(work, method, call=1):
     resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
     leftovers = [name for _, _, names in os.walk(out) for name in names if ".tmp" in name]
     run = Run.open(out)
-    model = training.build_compiled(training.Config(model="linear"), 10, 100)
+    model = jobs.build_compiled(Config(model="linear"), 10, 100)
     print(run.restore_epoch(model)[0], run.status, leftovers, message, sep="|", flush=True)
 
 attempt(lambda: training.train(data, out=out, model="linear", epochs=4, verbose=0), "save_epoch", 3)

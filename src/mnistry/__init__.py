@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from mnistry.augmentation import Augmentation
+    from mnistry.classifier import Classifier, Prediction
     from mnistry.data import load_data, load_mnist, save_data
     from mnistry.dataset import Dataset
     from mnistry.errors import DataError, ImageError, MissingExtraError, MnistryError, ModelError, RunError
     from mnistry.evaluation import Evaluation, evaluate
+    from mnistry.exporting import export_onnx
     from mnistry.fitting import fit
     from mnistry.reader import Reading, read
     from mnistry.runs import Run
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
 # Public name -> the module that defines it. Modules are nouns and functions are verbs, so that
 # `mnistry.fit` is the function whatever has been imported before.
 _HOME = {
+    "Augmentation": "augmentation",
+    "Classifier": "classifier",
+    "Prediction": "classifier",
     "Dataset": "dataset",
     "load_data": "data",
     "load_mnist": "data",
@@ -35,6 +41,7 @@ _HOME = {
     "RunError": "errors",
     "Evaluation": "evaluation",
     "evaluate": "evaluation",
+    "export_onnx": "exporting",
     "fit": "fitting",
     "Reading": "reader",
     "read": "reader",
@@ -44,6 +51,8 @@ _HOME = {
 }
 
 __all__ = [
+    "Augmentation",
+    "Classifier",
     "DataError",
     "Dataset",
     "Evaluation",
@@ -51,11 +60,13 @@ __all__ = [
     "MissingExtraError",
     "MnistryError",
     "ModelError",
+    "Prediction",
     "Reading",
     "Run",
     "RunError",
     "__version__",
     "evaluate",
+    "export_onnx",
     "fit",
     "load_data",
     "load_mnist",

@@ -118,6 +118,14 @@ class Calibration:
             ) from error
 
 
+def calibrate(
+    classify: Callable[[Any], Any], calibration: Calibration | None
+) -> Callable[[Any], npt.NDArray[np.float32]]:
+    """The function images -> logits / temperature, whose softmax is calibrated; None changes nothing."""
+    temperature = np.float32(1.0 if calibration is None else calibration.temperature)
+    return lambda images: np.asarray(classify(images), np.float32) / temperature
+
+
 def fit_calibration(
     labels: npt.ArrayLike, logits: npt.ArrayLike, *, coverage: float = 0.99, seed: int = 0
 ) -> Calibration:
@@ -174,8 +182,11 @@ def fit_temperature(labels: npt.ArrayLike, logits: npt.ArrayLike) -> float:
     def excess(temperature: float) -> float:
         return float(metrics.softmax(rows / temperature).max(axis=1).mean()) - (n + 1) / (n + 2)
 
-    if slope(1.0) == 0:  # already best; also where all logits are equal and every temperature is
+    at_1 = slope(1.0)
+    if at_1 == 0:  # already best; also where all logits are equal and every temperature is
         return 1.0
+    if at_1 > 0:  # too sure
+        return _bisect(slope, 1.0, HIGHEST_TEMPERATURE)
     lowest = _bisect(excess, LOWEST_TEMPERATURE, 1.0)
     return _bisect(slope, lowest, HIGHEST_TEMPERATURE)
 
@@ -216,11 +227,13 @@ def ece_with_interval(
     error = metrics.ece(labels, probabilities, bins)
     rows = np.asarray(probabilities, np.float64)
     n = len(rows)
-    gap = (rows.argmax(axis=1) == np.asarray(labels)) - rows.max(axis=1)
     bin_of_image = np.digitize(rows.max(axis=1), np.linspace(0, 1, bins + 1)[1:-1], right=True)
+    by_bin = np.argsort(bin_of_image, kind="stable")  # then the sums of a resample are those of slices
+    gap = ((rows.argmax(axis=1) == np.asarray(labels)) - rows.max(axis=1))[by_bin]
+    starts = np.unique(bin_of_image[by_bin], return_index=True)[1]
 
     def add_gaps(images: npt.NDArray[np.int64]) -> Floats:
-        return np.bincount(bin_of_image[images], weights=gap[images], minlength=bins) / n
+        return np.asarray(np.add.reduceat(np.bincount(images, minlength=n) * gap, starts) / n)
 
     seen = add_gaps(np.arange(n))
     drawn = np.stack([add_gaps(rng.integers(0, n, n)) for _ in range(resamples)])

@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ from mnistry.calibration import Calibration
 from mnistry.errors import ModelError
 from mnistry.metrics import softmax
 
+NOT_A_DIGIT = "none"  # the name of a last class for what is no digit, in networks that have one
 FORMAT = 1  # of the metadata; raised whenever an older mnistry could no longer read them
 PREFIX = "mnistry."  # of the metadata's keys
 CHECKSUM = PREFIX + "sha256"
-SHIPPED = Path(__file__).parent / "assets" / "classifier.onnx"
+SHIPPED = Path(str(resources.files("mnistry"))) / "assets" / "classifier.onnx"
 NAME_IN_RUN = "model.onnx"
 INPUT, OUTPUT = "images", "logits"
 CHUNK = 100  # images at a time: bounds the memory of any batch, and stays within the processor's caches
@@ -92,9 +94,10 @@ class Prediction:
 
     Attributes:
         labels: uint8 (n,), the number of the most probable class.
-        probabilities: float64 (n, classes), 0..1, calibrated.
-        accepted: bool (n,), whether the largest probability reaches the threshold of the calibration;
-            all True where there is none.
+        probabilities: float64 (n, classes), 0..1, calibrated. The rows of a network that knows what is no
+            digit sum to less than 1: the rest is the probability of that.
+        accepted: bool (n,), whether the largest probability reaches the threshold of the calibration, and
+            exceeds that of being no digit; all True where there is neither.
     """
 
     labels: npt.NDArray[np.uint8]
@@ -138,8 +141,9 @@ class Classifier:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """One name per class, in the order of the logits."""
-        return self.metadata.class_names
+        """One name per class that it may answer, in the order of the logits; without NOT_A_DIGIT."""
+        names = self.metadata.class_names
+        return names[:-1] if names[-1] == NOT_A_DIGIT else names
 
     @property
     def calibration(self) -> Calibration | None:
@@ -149,6 +153,7 @@ class Classifier:
     def __call__(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """The logits, float32 (n, classes), as the network gives them, of uint8 images (n, 28, 28).
 
+        One column for each of `metadata.class_names`: where the last is NOT_A_DIGIT, one more than answers.
         Any n, 0 included; memory beyond the result does not grow with it.
 
         Raises:
@@ -160,15 +165,15 @@ class Classifier:
                 f"got images {images.dtype} {images.shape}; expected uint8 (n, 28, 28), 0 = background and "
                 "255 = ink. A single image is image[None]."
             )
-        logits = np.empty((len(images), len(self.class_names)), np.float32)
+        logits = np.empty((len(images), len(self.metadata.class_names)), np.float32)
         for start in range(0, len(images), CHUNK):
             chunk = np.ascontiguousarray(images[start : start + CHUNK])
             logits[start : start + CHUNK] = self._session.run([OUTPUT], {INPUT: chunk})[0]
         return logits
 
     def calibrated_logits(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """The logits divided by the temperature: their softmax is what `predict` gives."""
-        logits = self(images)
+        """The logits of `class_names` divided by the temperature: for images that hold one of them."""
+        logits = self(images)[:, : len(self.class_names)]
         return logits if self.calibration is None else logits / np.float32(self.calibration.temperature)
 
     def predict(self, images: npt.NDArray[np.uint8]) -> Prediction:
@@ -179,10 +184,12 @@ class Classifier:
         else:
             probabilities = softmax(logits) if self.calibration is None else self.calibration.apply(logits)
         threshold = 0.0 if self.calibration is None else self.calibration.threshold
+        answers = probabilities[:, : len(self.class_names)]
+        confidence = answers.max(axis=1)
         return Prediction(
-            labels=logits.argmax(axis=1).astype(np.uint8),
-            probabilities=probabilities,
-            accepted=probabilities.max(axis=1) >= threshold,
+            labels=answers.argmax(axis=1).astype(np.uint8),
+            probabilities=answers,
+            accepted=(confidence >= threshold) & (confidence >= probabilities.max(axis=1)),
         )
 
     def __repr__(self) -> str:

@@ -208,6 +208,29 @@ def plot_images(
     return figure
 
 
+def plot_contact_sheet(sheet: Mapping[str, npt.NDArray[np.uint8]], *, figure: Figure | None = None) -> Figure:
+    """Rows of images, in ink on paper, with a caption above each row.
+
+    Args:
+        sheet: caption -> uint8 (columns, height, width), 0 = background, 255 = ink, as from
+            `mnistry.augmentation.contact_sheet`; the first of a row is the unchanged image.
+        figure: where to draw; a new one without it.
+    """
+    columns = max(len(images) for images in sheet.values())
+    figure = _start_figure(figure, (0.8 * columns + 0.4, 1.1 * len(sheet) + 0.5))
+    for ax, (caption, images) in zip(
+        figure.subplots(len(sheet), 1, squeeze=False).flat, sheet.items(), strict=True
+    ):
+        # One picture a row: an axes for each image would take seconds to draw.
+        framed = np.pad(images, ((0, 0), (1, 1), (1, 1)), constant_values=60)
+        spaced = np.pad(framed, ((0, 0), (0, 0), (0, 2)))
+        ax.imshow(np.concatenate(list(spaced), axis=1), cmap="gray_r", vmin=0, vmax=255)
+        ax.set_axis_off()
+        ax.set_title(caption, fontsize=SMALL_PT, color=INK, loc="left", pad=3)
+    _set_figure_title(figure, "Augmentation; the first of each row is unchanged")
+    return figure
+
+
 def plot_mistakes(
     evaluation: Evaluation, dataset: Dataset, *, count: int = 25, figure: Figure | None = None
 ) -> Figure:

@@ -4,9 +4,11 @@
     history.csv      the metrics of each epoch
     checkpoint.npz   the state after the last complete epoch: weights, optimizer, random seeds, history
     model.keras      the trained model, written at the end
+    model.onnx       the same for ONNX Runtime, written at the end
     plots/           pictures, written at the end
 
 The checkpoint alone decides where a resumed run goes on; the other files are made again from it.
+An ensemble is a run without a network of its own: those of its members lie in runs below it.
 """
 
 from __future__ import annotations
@@ -21,8 +23,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from mnistry.calibration import Calibration, calibrate
+from mnistry.checkpoints import read_checkpoint, restore_state, save_checkpoint
+from mnistry.classifier import NAME_IN_RUN
 from mnistry.errors import RunError
 from mnistry.files import atomic_save, atomic_write, remove_leftovers
 
@@ -38,7 +41,8 @@ class Run:
     Attributes:
         path: the directory.
         record: the content of run.json: status ("training", "interrupted" or "finished"), config, data,
-            versions, machine, seconds and, once measured, metrics.
+            versions, machine, seconds and, once measured, calibration and metrics; of an ensemble also
+            its members.
     """
 
     path: Path
@@ -106,24 +110,60 @@ class Run:
         return self.path / "model.keras"
 
     @property
+    def onnx_path(self) -> Path:
+        """Where the file for `mnistry.Classifier` lies, if the model could be exported."""
+        return self.path / NAME_IN_RUN
+
+    @property
     def plots_path(self) -> Path:
         """The directory of the pictures."""
         return self.path / "plots"
 
     def history(self) -> History:
-        """The metrics of each epoch so far, by name, from the checkpoint."""
-        history: History = self._read_checkpoint()[1]["history"] if self._checkpoint.exists() else {}
-        return history
+        """The metrics of each epoch so far, by name, from the checkpoint; none of an ensemble.
+
+        Raises:
+            RunError: the checkpoint is damaged or was removed.
+        """
+        if self._checkpoint.exists():
+            history: History = read_checkpoint(self._checkpoint, FORMAT)[1]["history"]
+            return history
+        if self.record.get("epochs_done") and "members" not in self.record:
+            raise RunError(
+                f"{str(self.path)!r} has lost its checkpoint.npz, which holds the history of its epochs: "
+                "restore that file from a copy, or train again"
+            )
+        return {}
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What was fitted on the validation images; None without them, and before the end of training.
+
+        Raises:
+            ModelError: run.json holds something else.
+        """
+        values = self.record.get("calibration")
+        return None if values is None else Calibration.from_dict(values)
+
+    def members(self) -> list[Run]:
+        """The runs of the networks: those of an ensemble that have begun, or this run alone."""
+        if "members" not in self.record:
+            return [self]
+        paths = [self.path / member["name"] for member in self.record["members"]]
+        return [Run.open(path) for path in paths if (path / "run.json").exists()]
 
     def load_model(self) -> Any:
         """The trained `keras.Model`.
 
         Raises:
-            RunError: it is not there yet.
+            RunError: it is not there yet, or this is an ensemble.
             ModelError: it is damaged.
         """
         from mnistry.models import import_own, load_keras
 
+        if "members" in self.record:
+            names = ", ".join(str(member.path) for member in self.members())
+            raise RunError(f"{str(self.path)!r} is an ensemble, the networks of which lie in {names}")
         if not self.model_path.exists():
             name = str(self.path)
             raise RunError(
@@ -133,10 +173,24 @@ class Run:
         return load_keras(self.model_path, own)
 
     def classifier(self) -> Callable[[Any], Any]:
-        """The trained network as a function images -> logits, for `evaluate` and `read`."""
-        from mnistry.models import as_classifier
+        """The trained network as a function images -> logits, for `evaluate` and `read`; it runs on Keras.
 
-        return as_classifier(self.load_model())
+        The softmax of these logits is calibrated, if images to validate on were kept. `Classifier(run.path)`
+        gives the same answers through ONNX Runtime.
+
+        Raises:
+            RunError: it is not there yet.
+            ModelError: it is damaged.
+        """
+        from mnistry.models import as_classifier, average
+
+        networks = [as_classifier(member.load_model()) for member in self.members()]
+        if len(networks) < len(self.record.get("members", [self])):
+            raise RunError(
+                f"{str(self.path)!r} has only {len(networks)} of its {len(self.record['members'])} networks "
+                f"yet: mnistry train --resume {self.path} finishes it"
+            )
+        return calibrate(average(networks), self.calibration)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -167,7 +221,9 @@ class Run:
             file.write(json.dumps(self.record, indent=2, allow_nan=False).encode() + b"\n")
 
     def save_model(self, model: Any) -> None:
-        """Write model.keras."""
+        """Write model.keras, and remove the model.onnx of an older one."""
+        with self._writing(self.onnx_path.name) as path:
+            path.unlink(missing_ok=True)
         with self._writing("model.keras") as path:
             atomic_save(path, model.save)
 
@@ -181,14 +237,9 @@ class Run:
 
     def save_epoch(self, model: Any, epoch: int, history: History, seconds: Mapping[str, float]) -> None:
         """Write the checkpoint after `epoch` epochs, which took `seconds` by stage, then history.csv."""
-        import keras
-
         about = {"format": FORMAT, "epoch": epoch, "history": history, "seconds": dict(seconds)}
-        values = [keras.ops.convert_to_numpy(variable) for variable in _state(model)]
-        arrays = {f"v{i}": value for i, value in enumerate(values)}
-        with self._writing("checkpoint.npz") as path, atomic_write(path) as file:
-            arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
-            np.savez(file, **arrays)
+        with self._writing("checkpoint.npz") as path:
+            save_checkpoint(path, model, about)
         self._save_history(history)
 
     def restore_epoch(self, model: Any) -> tuple[int, History, dict[str, float]]:
@@ -202,15 +253,8 @@ class Run:
         """
         if not self._checkpoint.exists():
             return 0, {}, {}
-        arrays, about = self._read_checkpoint()
-        variables = _state(model)
-        shapes = [tuple(variable.shape) for variable in variables]
-        if [array.shape for array in arrays] != shapes:
-            raise RunError(
-                f"{str(self._checkpoint)!r} belongs to another model: its weights have other shapes"
-            )
-        for variable, array in zip(variables, arrays, strict=True):
-            variable.assign(array)
+        arrays, about = read_checkpoint(self._checkpoint, FORMAT)
+        restore_state(model, arrays, self._checkpoint)
         return int(about["epoch"]), about["history"], about["seconds"]
 
     def mend(self, history: History) -> None:
@@ -228,24 +272,6 @@ class Run:
     @property
     def _checkpoint(self) -> Path:
         return self.path / "checkpoint.npz"
-
-    def _read_checkpoint(self) -> tuple[list[Any], dict[str, Any]]:
-        try:
-            with self._checkpoint.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                if damaged := archive.zip.testzip():  # NumPy alone reads some damage without a word
-                    raise ValueError(f"wrong checksum of {damaged}")
-                entries = {name: archive[name] for name in archive.files}
-            if not all(isinstance(entry, np.ndarray) for entry in entries.values()):
-                raise ValueError("an entry is no array")  # NumPy gives its bytes instead
-            about = json.loads(entries.pop("about").tobytes())
-        except Exception as error:  # a damaged archive raises a dozen types
-            raise RunError(
-                f"the checkpoint {str(self._checkpoint)!r} is damaged ({error}): the run cannot go on. "
-                "Restore the file from a copy, or start a new run."
-            ) from error
-        if about["format"] > FORMAT:
-            raise RunError(f"the checkpoint {str(self._checkpoint)!r} was written by a newer mnistry")
-        return list(entries.values()), about
 
     def _save_history(self, history: History) -> None:
         text = io.StringIO()
@@ -269,13 +295,6 @@ class Run:
             ) from error
 
 
-def _state(model: Any) -> list[Any]:
-    """Every variable that training changes: weights, statistics, random seeds and the optimizer's own."""
-    if not model.optimizer.built:
-        model.optimizer.build(model.trainable_variables)
-    return [*model.trainable_variables, *model.non_trainable_variables, *model.optimizer.variables]
-
-
 def new_run_path(parent: Path, name: str) -> Path:
     """A new, empty directory in `parent`: the name, or the name with a number."""
     path, number = parent / name, 1
@@ -292,5 +311,7 @@ def new_run_path(parent: Path, name: str) -> Path:
 
 def latest_run(parent: Path = Path("runs")) -> Run | None:
     """The run in `parent` whose model was written last, or None."""
-    models = sorted(parent.glob("*/model.keras"), key=lambda path: path.stat().st_mtime)
-    return Run.open(models[-1].parent) if models else None
+    models = [*parent.glob("*/model.keras")]
+    ensembles = [path for path in parent.glob("*/model.onnx") if not path.with_suffix(".keras").exists()]
+    newest = max(models + ensembles, key=lambda path: path.stat().st_mtime, default=None)
+    return None if newest is None else Run.open(newest.parent)
