@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mnistry.files import atomic_save, atomic_write, remove_leftovers
+from mnistry.files import atomic_save, atomic_save_folder, atomic_write, remove_leftovers
 
 OLD, NEW = b"old " * 1000, b"new content " * 5000
 
@@ -209,3 +209,46 @@ def test_only_temporary_files_are_removed(tmp_path):
     remove_leftovers(tmp_path)
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert left == {"run.json", "plots/loss.png", *mine}
+
+
+def save_two(folder):
+    (folder / "inner").mkdir(parents=True)
+    (folder / "inner" / "new").write_bytes(b"new")
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path):
+    for _ in range(2):  # once where there was none
+        atomic_save_folder(tmp_path / "x", save_two)
+        assert [path.name for path in tmp_path.iterdir()] == ["x"]
+        assert (tmp_path / "x" / "inner" / "new").read_bytes() == b"new"
+        assert not (tmp_path / "x" / "old").exists()
+        (tmp_path / "x" / "old").write_bytes(b"old")
+
+
+@pytest.mark.parametrize("at", ["save", "rename"])
+def test_a_folder_stays_as_it_was_if_its_successor_fails(at, tmp_path, monkeypatch):
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "old").write_bytes(b"old")
+    rename = Path.rename
+
+    def save(folder):
+        save_two(folder)
+        if at == "save":
+            raise RuntimeError("no")
+
+    def fail(path, target):
+        if path.name.endswith(".tmp"):
+            raise RuntimeError("no")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(RuntimeError, match="no"):
+        atomic_save_folder(tmp_path / "x", save)
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+    assert (tmp_path / "x" / "old").read_bytes() == b"old"
+
+
+def test_leftover_folders_are_removed(tmp_path):
+    (tmp_path / ".x.12.tmp" / "inner").mkdir(parents=True)
+    remove_leftovers(tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -59,7 +59,7 @@ WRITES = {
     ".run.json.": (2, 1),
     ".checkpoint.npz.": (EPOCHS, 5),
     ".history.csv.": (EPOCHS, 4),
-    ".model.": (1, 2),
+    ".model.": (2, 2),  # model.keras and model.onnx
     ".loss.": (1, 1),
     ".prediction.": (1, 1),
 }

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -8,8 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mnistry import ImageError, imaging, load_mnist, read
+from mnistry import ImageError, classifier, imaging, load_mnist, read, reader
+from mnistry.classifier import Classifier, seal
+from mnistry.errors import ModelError
 from mnistry.reader import LONGEST_PX, Reading, read_files
+from test_classifier import CALIBRATION, METADATA, graph_bytes
 
 
 def draw_one(height: int = 120, width: int = 90) -> np.ndarray:
@@ -199,3 +203,41 @@ def test_mnist_digits_photographed_on_paper_are_read_like_the_originals() -> Non
     originals = (nearest_neighbour(images).argmax(axis=1) == labels).sum()
     assert originals >= 90
     assert right >= originals - 2
+
+
+@pytest.fixture
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A file of five classes in the place of the classifier that comes with mnistry."""
+    path = tmp_path / "five.onnx"
+    path.write_bytes(seal(graph_bytes(METADATA.to_properties())))
+    monkeypatch.setattr(classifier, "SHIPPED", path)
+    reader._load_shipped.cache_clear()
+    yield path
+    reader._load_shipped.cache_clear()
+
+
+def test_a_classifier_brings_names_temperature_and_threshold(shipped: Path) -> None:
+    five = Classifier(shipped)
+    reading = read(draw_one(), five)
+    digit = reading.lines[0].digits[0]
+    prediction = five.predict(digit.image[None])
+    assert digit.label == METADATA.class_names[prediction.labels[0]]
+    assert digit.confidence == pytest.approx(prediction.probabilities.max(), abs=1e-6)
+    assert digit.accepted == prediction.accepted[0]
+    assert digit.accepted == (digit.confidence >= CALIBRATION.threshold)
+    assert not read(draw_one(), five, threshold=1).lines[0].digits[0].accepted
+    named = read(draw_one(), five, threshold=0, class_names="abcde")
+    assert named.text == "abcde"[prediction.labels[0]]
+
+
+def test_without_a_classifier_the_one_that_comes_with_mnistry_reads(shipped: Path, tmp_path: Path) -> None:
+    path = tmp_path / "one.png"
+    Image.fromarray(draw_one()).save(path)
+    expected = read(path, Classifier(shipped))
+    assert read(path) == next(read_files([path])) == expected
+
+
+def test_without_any_classifier_the_error_says_what_to_do(shipped: Path) -> None:
+    shipped.unlink()
+    with pytest.raises(ModelError, match="comes without a classifier: train one with mnistry train"):
+        read(draw_one())

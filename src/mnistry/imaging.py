@@ -22,6 +22,7 @@ from mnistry.pictures import Gray, resize, shrink
 
 Box: TypeAlias = tuple[int, int, int, int]
 
+POLARITY_PX = 320  # longest side of the copy on which the polarity is found
 MIN_CONTRAST = 32  # gray levels (of 255) between ink and paper,
 MIN_CONTRAST_GRAINS = 2  # and as many times the grain of the paper
 NOISE_SIGMAS = 3.0  # up to so many standard deviations above the paper, brightness is its grain
@@ -80,14 +81,18 @@ def to_ink(gray: Gray, invert: bool | None = None, name: str = "") -> Gray:
 
 
 def find_polarity(gray: Gray) -> bool:
-    """Return whether the ink is lighter than the paper, judged by what lies along the picture's border."""
+    """Return whether the ink is lighter than the paper.
+
+    Ink is what differs most from the middle brightness around it, whatever light and shadow do at large.
+    """
     import cv2
 
-    margin = max(1, min(gray.shape) // 16)
-    inner = np.zeros(gray.shape, np.bool_)
-    inner[margin:-margin, margin:-margin] = True
-    threshold, _ = cv2.threshold(gray, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    return bool(np.median(gray[~inner]) <= threshold)
+    small = shrink(gray, POLARITY_PX)
+    radius = min(127, max(1, min(small.shape) // 4))
+    wide = cv2.copyMakeBorder(small, radius, radius, radius, radius, cv2.BORDER_REPLICATE)
+    around = cv2.medianBlur(wide, 2 * radius + 1)[radius:-radius, radius:-radius]
+    deviations = small.astype(np.float32) - around
+    return float((deviations.clip(0) ** 2).sum()) > float((deviations.clip(None, 0) ** 2).sum())
 
 
 def estimate_paper(bright: Gray) -> Gray:

@@ -23,6 +23,8 @@ Gray: TypeAlias = NDArray[np.uint8]
 Source: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | NDArray[Any]"
 
 MAX_PIXELS = 178_000_000  # just under the 2**30 / 6 pixels at which Pillow itself refuses
+EXIF_ORIENTATION = 0x0112  # the tag; 5 to 8 mean that height and width are exchanged
+MAX_DECODED_BYTES = 400 * 10**6  # as Pillow holds a picture: a byte a pixel in gray, else four
 MAX_STREAM_BYTES = 256 * 2**20  # of a pipe or another source whose size is not known beforehand
 
 # What people give a picture's suffix although it is something else, by its first bytes.
@@ -47,8 +49,20 @@ def load_gray(source: Source) -> Gray:
         ImageError: the file cannot be opened or decoded, or has more than MAX_PIXELS pixels; the array
             holds NaN or values outside the ranges above.
     """
+    return load_shrunk(source, None)[0]
+
+
+def load_shrunk(source: Source, longest_px: int | None) -> tuple[Gray, tuple[int, int]]:
+    """Return the picture as gray levels, no side over `longest_px`, and its (height, width) in the file.
+
+    A large picture is made smaller before anything else is done with it, a JPEG already while it is decoded:
+    that saves most of the time and of the memory. Arguments and errors are those of `load_gray`; None for
+    `longest_px` keeps the size.
+    """
     try:
-        return _to_gray(_to_uint8(_load_pixels(source)))
+        pixels, size = _load_pixels(source, longest_px)
+        gray = _to_gray(_to_uint8(pixels))
+        return gray if longest_px is None else shrink(gray, longest_px), size
     except ImageError as error:
         raise ImageError(f"cannot read {describe_source(source)!r}: {error}") from error
 
@@ -63,21 +77,26 @@ def describe_source(source: Source) -> str:
     return name if isinstance(name, str) else "<image>"
 
 
-def _load_pixels(source: Source) -> NDArray[Any]:
+def _load_pixels(source: Source, longest_px: int | None) -> tuple[NDArray[Any], tuple[int, int]]:
     from PIL import Image
 
     if isinstance(source, np.ndarray):
-        return source
+        # Values outside their range must not hide in an average: only bytes are made smaller beforehand.
+        if longest_px is None or source.dtype != np.uint8 or source.ndim not in (2, 3) or source.size == 0:
+            return source, (source.shape[0], source.shape[1]) if source.ndim > 1 else (0, 0)
+        if source.shape[0] * source.shape[1] > MAX_PIXELS or source.shape[2:] not in ((), (1,), (3,), (4,)):
+            return source, (source.shape[0], source.shape[1])
+        return shrink(source, longest_px), (source.shape[0], source.shape[1])
     if isinstance(source, (str, os.PathLike)):
         with _open_regular_file(Path(source)) as file:
-            return _decode(file)
+            return _decode(file, longest_px)
     if isinstance(source, bytes):
-        return _decode(io.BytesIO(source))
+        return _decode(io.BytesIO(source), longest_px)
     if isinstance(source, Image.Image):
         with _damage_explained():
-            return _to_pixels(source)
+            return _to_pixels(source, longest_px)
     if hasattr(source, "read"):
-        return _decode(_read_stream(source))
+        return _decode(_read_stream(source), longest_px)
     raise TypeError(
         f"expected a path, bytes, a file, a PIL image or an array, received {type(source).__name__}"
     )
@@ -109,7 +128,7 @@ def _read_stream(stream: BinaryIO) -> BinaryIO:
     return io.BytesIO(content)
 
 
-def _decode(file: BinaryIO) -> NDArray[Any]:
+def _decode(file: BinaryIO, longest_px: int | None) -> tuple[NDArray[Any], tuple[int, int]]:
     """Decode the first frame of an image file."""
     from PIL import Image, UnidentifiedImageError
 
@@ -121,7 +140,7 @@ def _decode(file: BinaryIO) -> NDArray[Any]:
                 raise ImageError("the file is empty (0 bytes); expected an image. Save or download it again")
             file.seek(0)
             with Image.open(file) as image:
-                return _to_pixels(image)
+                return _to_pixels(image, longest_px)
     except UnidentifiedImageError:
         hint = next((text for start, text in _LOOKALIKES.items() if head.lstrip().startswith(start)), "")
         raise ImageError(
@@ -153,19 +172,38 @@ def _too_large(received: str) -> ImageError:
     )
 
 
-def _to_pixels(image: Image.Image) -> NDArray[Any]:
-    """Turn a PIL image upright and into an array of one, three (RGB) or four (RGBA) channels."""
+def _to_pixels(image: Image.Image, longest_px: int | None) -> tuple[NDArray[Any], tuple[int, int]]:
+    """Turn a PIL image upright and into an array of one, three (RGB) or four (RGBA) channels, shrunk on wish.
+
+    Returns:
+        the pixels, and (height, width) of the upright image before it was made smaller.
+    """
     from PIL import ImageOps
 
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise _too_large(f"{height} x {width} pixels")
+    turned = image.getexif().get(EXIF_ORIENTATION) in (5, 6, 7, 8)
+    size = (width, height) if turned else (height, width)
+    if longest_px is not None:
+        scale = min(1.0, longest_px / max(width, height))
+        # Of JPEG only, and it stays at least so large.
+        image.draft(None, (round(width * scale), round(height * scale)))
+    decoded = image.size[0] * image.size[1] * (1 if image.mode in ("1", "L", "P") else 4)
+    if decoded > MAX_DECODED_BYTES:
+        raise _too_large(f"{height} x {width} pixels of mode {image.mode}, {decoded:,} bytes")
+    if longest_px is not None:
+        factor = max(image.size) // longest_px
+        if factor >= 2 and image.mode in ("L", "RGB", "RGBA", "CMYK"):
+            orientation = image.getexif().get(EXIF_ORIENTATION)
+            image = image.reduce(factor)
+            image.getexif()[EXIF_ORIENTATION] = orientation or 1
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):
-        return np.asarray(image)
+        return np.asarray(image), size
     if image.has_transparency_data:
-        return np.asarray(image.convert("RGBA"))
-    return np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+        return np.asarray(image.convert("RGBA")), size
+    return np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB")), size
 
 
 def _to_uint8(pixels: NDArray[Any]) -> Gray:

@@ -1,169 +1,117 @@
 """Read the digit in a picture: picture -> imaging -> classify -> Reading.
 
-The classifier is any function images -> logits, (n, 28, 28) uint8 -> (n, classes) float32; nothing here
-knows where it comes from. So far a picture holds one digit, and a Reading one line with that digit.
+The classifier is a `Classifier`, or any function images -> logits, (n, 28, 28) uint8 -> (n, classes)
+float32; nothing here knows where it comes from. So far a picture holds one digit, and a Reading one line
+with that digit.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnistry import imaging, pictures
+from mnistry.classifier import Classifier
 from mnistry.errors import ImageError
 from mnistry.imaging import Box
 from mnistry.metrics import softmax
 from mnistry.pictures import Source
+from mnistry.readings import DIGIT_NAMES, NUM_ALTERNATIVES, Digit, Line, Reading
+
+__all__ = ["Classify", "Reading", "read", "read_files"]
 
 Classify: TypeAlias = Callable[[NDArray[np.uint8]], NDArray[np.floating[Any]]]
 
-DIGIT_NAMES = tuple("0123456789")
 LONGEST_PX = 1000  # larger pictures are made smaller first: bounded time and memory, and no digit suffers
-NUM_ALTERNATIVES = 3
-
-
-@dataclass(frozen=True)
-class Digit:
-    """One digit that was read.
-
-    Attributes:
-        label: name of the most probable class, "7".
-        box: (x, y, width, height) in pixels of the upright picture, from its upper left corner.
-        confidence: probability of `label`, 0..1: the softmax of the classifier's logits.
-        alternatives: the next most probable (label, probability), at most NUM_ALTERNATIVES.
-        accepted: whether the confidence reaches the threshold.
-        image: (28, 28) uint8, what the classifier saw.
-    """
-
-    label: str
-    box: Box
-    confidence: float
-    alternatives: tuple[tuple[str, float], ...]
-    accepted: bool
-    image: NDArray[np.uint8] = field(repr=False, compare=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything but the image, ready for JSON."""
-        return {
-            "label": self.label,
-            "box": list(self.box),
-            "confidence": self.confidence,
-            "accepted": self.accepted,
-            "alternatives": [list(alternative) for alternative in self.alternatives],
-        }
-
-
-@dataclass(frozen=True)
-class Line:
-    """Digits that stand beside each other, from left to right."""
-
-    digits: tuple[Digit, ...]
-
-    @property
-    def text(self) -> str:
-        """The accepted digits in one string; class names longer than a character are set apart by a space."""
-        labels = [digit.label for digit in self.digits if digit.accepted]
-        return (" " if any(len(label) > 1 for label in labels) else "").join(labels)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the line and its digits, ready for JSON."""
-        return {"text": self.text, "digits": [digit.to_dict() for digit in self.digits]}
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What a picture says.
-
-    Attributes:
-        file: the picture's path, or <stdin>, <array>, <bytes>, <image>.
-        lines: from top to bottom; none if the picture could not be read.
-        size: (height, width) in pixels of the upright picture; None if it could not be loaded.
-        error: why the picture could not be read; None if it could.
-    """
-
-    file: str
-    lines: tuple[Line, ...]
-    size: tuple[int, int] | None
-    error: str | None = None
-
-    @property
-    def text(self) -> str:
-        """The accepted digits, a newline between lines."""
-        return "\n".join(line.text for line in self.lines)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the reading, ready for JSON; `size` is [height, width], a `box` [x, y, width, height]."""
-        return {
-            "file": self.file,
-            "size": None if self.size is None else list(self.size),
-            "text": self.text,
-            "lines": [line.to_dict() for line in self.lines],
-            "error": self.error,
-        }
 
 
 def read(
     source: Source,
-    classify: Classify,
+    classify: Classifier | Classify | None = None,
     *,
     invert: bool | None = None,
-    threshold: float = 0.0,
-    class_names: Sequence[str] = DIGIT_NAMES,
+    threshold: float | None = None,
+    class_names: Sequence[str] | None = None,
 ) -> Reading:
     """Return what the picture of one digit says.
 
     Args:
         source: a path, the bytes of an image file, an open binary file, a PIL image, or an array (see
             `pictures.load_gray`). The digit may have any size and place, and either polarity.
-        classify: images (n, 28, 28) uint8, 0 = background, 255 = ink -> logits (n, classes).
+        classify: a `Classifier`; or images (n, 28, 28) uint8, 0 = background, 255 = ink -> logits
+            (n, classes); None for the classifier that comes with mnistry.
         invert: True for light ink on dark paper, False for dark on light, None to find out.
-        threshold: confidence, 0..1, from which a digit is accepted.
-        class_names: what to call the classes, in the order of the logits.
+        threshold: confidence, 0..1, from which a digit is accepted; by default what the calibration of the
+            `Classifier` found, 0 for a function.
+        class_names: what to call the classes, in the order of the logits; by default as the `Classifier`
+            does, 0 to 9 for a function.
 
     Raises:
         ImageError: the picture cannot be loaded, or no ink is found in it.
+        ModelError: mnistry came without a classifier, and `classify` is None.
         ValueError: `threshold` is not in 0..1, or the logits do not fit `class_names`.
     """
-    _check_threshold(threshold)
-    return _read_gray(pictures.load_gray(source), source, classify, invert, threshold, class_names)
+    settled = _settle(classify, threshold, class_names)
+    return _read_gray(pictures.load_gray(source), source, invert, *settled)
 
 
 def read_files(
     paths: Iterable[str | os.PathLike[str]],
-    classify: Classify,
+    classify: Classifier | Classify | None = None,
     *,
     invert: bool | None = None,
-    threshold: float = 0.0,
-    class_names: Sequence[str] = DIGIT_NAMES,
+    threshold: float | None = None,
+    class_names: Sequence[str] | None = None,
 ) -> Iterator[Reading]:
     """Yield one Reading for each path, in order, each as soon as it is made; arguments as in `read`.
 
     A picture that cannot be read gives a Reading with `error` and without lines, and the next one follows.
 
     Raises:
+        ModelError: as in `read`.
         ValueError: as in `read`.
     """
-    _check_threshold(threshold)
+    settled = _settle(classify, threshold, class_names)
     for path in paths:
         size = None
         try:
             gray = pictures.load_gray(path)
             size = gray.shape[0], gray.shape[1]
-            yield _read_gray(gray, path, classify, invert, threshold, class_names)
+            yield _read_gray(gray, path, invert, *settled)
         except ImageError as error:
             yield Reading(pictures.describe_source(path), lines=(), size=size, error=str(error))
+
+
+def _settle(
+    classify: Classifier | Classify | None, threshold: float | None, class_names: Sequence[str] | None
+) -> tuple[Classify, float, Sequence[str]]:
+    """The function, threshold and class names to use, in place of what was left out."""
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise ValueError(f"threshold is {threshold}; expected a probability in 0..1")
+    if classify is None:
+        classify = _load_shipped()
+    if not isinstance(classify, Classifier):
+        return classify, threshold or 0.0, class_names or DIGIT_NAMES
+    if threshold is None:
+        threshold = 0.0 if classify.calibration is None else classify.calibration.threshold
+    return classify.calibrated_logits, threshold, class_names or classify.class_names
+
+
+@functools.cache
+def _load_shipped() -> Classifier:
+    return Classifier()
 
 
 def _read_gray(
     gray: pictures.Gray,
     source: Source,
-    classify: Classify,
     invert: bool | None,
+    classify: Classify,
     threshold: float,
     class_names: Sequence[str],
 ) -> Reading:
@@ -209,8 +157,3 @@ def _scale_box(box: Box, small: tuple[int, ...], full: tuple[int, ...]) -> Box:
     right = min(full[1], int(np.ceil((x + width) * horizontal)))
     bottom = min(full[0], int(np.ceil((y + height) * vertical)))
     return left, top, right - left, bottom - top
-
-
-def _check_threshold(threshold: float) -> None:
-    if not 0 <= threshold <= 1:
-        raise ValueError(f"threshold is {threshold}; expected a probability in 0..1")

@@ -1,0 +1,153 @@
+"""Read a page: gray -> ink -> lines -> pieces -> digits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mnistry.cutting import cut_pieces
+from mnistry.decoding import Predict, Segment, decode
+from mnistry.errors import ImageError
+from mnistry.imaging import Box, center_digit, measure_stroke
+from mnistry.paper import enlarge, find_page_ink
+from mnistry.pictures import Gray, shrink
+from mnistry.readings import DIGIT_NAMES, NUM_ALTERNATIVES, Digit, Line
+from mnistry.segmentation import Mark, Strip, find_marks, group_lines, paint_marks, straighten
+
+LONGEST_PX = 1600
+SHORTEST_PX = 200  # smaller pictures are enlarged first
+LEAST_PX = 10  # length of the largest mark on a page that holds any writing
+MOST_PARTS = 3  # of a broken digit
+WIDEST = 1.3  # of one digit: width per height
+
+
+def read_page(
+    gray: Gray,
+    predict: Predict,
+    *,
+    size: tuple[int, int] | None = None,
+    invert: bool | None = None,
+    threshold: float = 0.0,
+    class_names: Sequence[str] = DIGIT_NAMES,
+    name: str = "",
+) -> list[Line]:
+    """Return the lines of digits on a page, from top to bottom.
+
+    Args:
+        gray: the upright picture, (height, width) uint8.
+        size: (height, width) in pixels that the boxes count in; by default those of `gray`.
+        predict: images -> probabilities (see `decoding`).
+        invert: True for light ink on dark paper, False for dark on light, None to find out.
+        threshold: confidence, 0..1, from which a digit is accepted.
+        class_names: what to call the classes.
+        name: what an error calls the picture.
+
+    Raises:
+        ImageError: no ink is found.
+    """
+    page = enlarge(shrink(gray, LONGEST_PX), SHORTEST_PX)
+    size = size or (gray.shape[0], gray.shape[1])
+    scale = size[1] / page.shape[1], size[0] / page.shape[0]
+    marks = _find_writing(page, invert, name)
+    strips = [straighten(line) for line in group_lines(marks)]
+    paths, total = [], 0.0
+    for strip in strips:
+        stroke_px = max(2.0, measure_stroke(strip.ink))
+        segments, price = decode(cut_pieces(strip.ink, stroke_px), predict, stroke_px)
+        paths.append(segments)
+        total += price
+    whole = _read_whole(marks, predict) if 1 < sum(map(len, paths)) <= MOST_PARTS else None
+    if whole is not None and -np.log(max(1e-6, whole[0].probabilities.max())) < total:
+        strips, paths = [whole[1]], [[whole[0]]]
+    lines = []
+    for strip, segments in zip(strips, paths, strict=True):
+        digits = tuple(_to_digit(segment, strip, scale, size, threshold, class_names) for segment in segments)
+        if digits:
+            lines.append(Line(digits))
+    return lines
+
+
+def read_single(
+    gray: Gray,
+    predict: Predict,
+    *,
+    size: tuple[int, int] | None = None,
+    invert: bool | None = None,
+    threshold: float = 0.0,
+    class_names: Sequence[str] = DIGIT_NAMES,
+    name: str = "",
+) -> Line:
+    """Return the one digit of a picture that holds exactly one; arguments and errors as for `read_page`.
+
+    Where the page has one digit and nothing else that counts, it is that; else all its ink is taken for one.
+    """
+    size = size or (gray.shape[0], gray.shape[1])
+    lines = read_page(
+        gray, predict, size=size, invert=invert, threshold=threshold, class_names=class_names, name=name
+    )
+    if sum(len(line.digits) for line in lines) == 1:
+        return lines[0]
+    page = enlarge(shrink(gray, LONGEST_PX), SHORTEST_PX)
+    segment, strip = _see_whole(_find_writing(page, invert, name), predict)
+    scale = size[1] / page.shape[1], size[0] / page.shape[0]
+    return Line((_to_digit(segment, strip, scale, size, threshold, class_names),))
+
+
+def _find_writing(page: Gray, invert: bool | None, name: str) -> list[Mark]:
+    """Return the marks of a page; an ImageError where there are none but grain."""
+    marks = find_marks(find_page_ink(page, invert, name))
+    if max((max(mark.box[2:]) for mark in marks), default=0) < LEAST_PX:
+        raise ImageError(
+            f"no ink found in {name or 'the picture'}: nothing on it is larger than {LEAST_PX} pixels, so "
+            "what stands out is the grain of the paper. Photograph the digits from nearer or in better light"
+        )
+    return marks
+
+
+def _read_whole(marks: Sequence[Mark], predict: Predict) -> tuple[Segment, Strip] | None:
+    """Return all marks of a page as one digit, broken as it may be; None where they are too wide for one."""
+    segment, strip = _see_whole(marks, predict)
+    return (segment, strip) if segment.box[2] <= WIDEST * segment.box[3] else None
+
+
+def _see_whole(marks: Sequence[Mark], predict: Predict) -> tuple[Segment, Strip]:
+    """Return all marks of a page as one segment, on a strip of its own."""
+    ink, (left, top) = paint_marks(marks)
+    image = center_digit(ink)
+    probabilities = np.asarray(predict(image[None])[0], np.float64)
+    box = (0, 0, ink.shape[1], ink.shape[0])
+    return Segment(0, 1, box, image, probabilities), Strip(ink, np.array([[1.0, 0.0, left], [0.0, 1.0, top]]))
+
+
+def _to_digit(
+    segment: Segment,
+    strip: Strip,
+    scale: tuple[float, float],
+    shape: tuple[int, ...],
+    threshold: float,
+    class_names: Sequence[str],
+) -> Digit:
+    order = np.argsort(-segment.probabilities, kind="stable")
+    ranked = [(class_names[index], float(segment.probabilities[index])) for index in order]
+    label, confidence = ranked[0]
+    return Digit(
+        label=label,
+        box=_to_page(segment.box, strip, scale, shape),
+        confidence=confidence,
+        alternatives=tuple(ranked[1 : 1 + NUM_ALTERNATIVES]),
+        accepted=segment.digit and confidence >= threshold,
+        image=segment.image,
+    )
+
+
+def _to_page(box: Box, strip: Strip, scale: tuple[float, float], shape: tuple[int, ...]) -> Box:
+    """Return the upright box in the full picture around a box in the strip."""
+    x, y, width, height = box
+    corners = np.array(
+        [[x, x + width, x, x + width], [y, y, y + height, y + height], [1, 1, 1, 1]], np.float64
+    )
+    points = strip.to_page @ corners * np.array(scale)[:, None]
+    low = np.floor(points.min(axis=1)).astype(int).clip(0)
+    high = np.minimum(np.ceil(points.max(axis=1)).astype(int), (shape[1], shape[0]))
+    return int(low[0]), int(low[1]), int(max(1, high[0] - low[0])), int(max(1, high[1] - low[1]))

@@ -1,0 +1,249 @@
+"""From the gray levels of a page to its ink alone, one small function a step.
+
+    find_page_ink       gray -> ink, bright on 0, of a page with any number of digits
+      find_edges        where the picture is sharp: the outlines of strokes, not the rims of shadows
+      flatten_paper     light, shadow and the tint of the paper taken away
+      find_threshold    the level, at every pixel, from which it is ink
+      remove_rules      printed lines, borders and the picture's dark surroundings taken away
+
+`gray` and `ink` are (height, width) uint8. Nothing here knows what a digit is.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnistry.errors import ImageError
+from mnistry.imaging import find_polarity, measure_stroke
+from mnistry.pictures import Gray, shrink
+
+Floats = NDArray[np.float32]
+
+SMALL_PX = 480  # longest side of the copy on which the paper is measured
+WINDOW_PORTIONS = (
+    1 / 24,
+    1 / 12,
+    1 / 6,
+    1 / 3,
+    2 / 3,
+)  # of the shorter side: windows for the paper, tried in this order
+EXPLAINED = 0.8  # a window is wide enough when its ink has so much of the sharp outlines that the best has
+FAINT = 0.35  # a pixel that has this portion of the threshold is ink where it is connected with more,
+FAINT_BY_GRAIN = 0.1  # and so much more for every gray level of the paper's grain
+FAINT_LEVEL = 100  # of ink, of what just reaches that
+ROUGH = 0.12  # of the threshold: paper with so much grain is smoothed,
+SMOOTHING = 0.22  # with a standard deviation of so many stroke widths
+RULE_LEVEL = 40  # of ink
+RULE_COPY_PX = 400  # longest side of the copy on which rules are found
+RULE_SLOPES = np.arange(-40, 41) * 0.005  # rows a column
+RULE_THICKNESS = 0.05  # of the picture's side, at most
+RULE_COVER = 0.8  # of its way from border to border a rule is ink
+LEAST_LEFT = 0.15  # of the ink, after rules were taken away
+LEAST_CONTRAST = 20  # gray levels (of 255) between ink and paper
+MOST_COVERED = 0.6  # of the picture is ink; more is the grain of a blank page
+MIN_SIGMAS = 2.0  # of the paper's grain, between paper and threshold
+
+
+def find_page_ink(gray: Gray, invert: bool | None = None, name: str = "") -> Gray:
+    """Return the ink alone, (height, width) uint8: 255 where it is full, 0 on paper, soft edges between.
+
+    Args:
+        gray: the picture, (height, width) uint8.
+        invert: True for light ink on dark paper, False for dark on light, None to find out.
+        name: what an error calls the picture; empty for "the picture".
+
+    Raises:
+        ImageError: no ink; nothing stands out from the paper by LEAST_CONTRAST, or from its grain.
+    """
+    import cv2
+
+    light_ink = find_polarity(gray) if invert is None else invert
+    bright = gray if light_ink else 255 - gray
+    raised = flatten_paper(bright)
+    threshold = find_threshold(raised, find_edges(raised))
+    grain = _measure_grain(raised, threshold)
+    if grain > ROUGH * float(np.median(threshold)):
+        stroke_px = measure_stroke(((raised > threshold) * 255).astype(np.uint8))
+        smooth = cv2.GaussianBlur(raised, (0, 0), max(0.5, SMOOTHING * stroke_px))
+        raised = np.asarray(smooth, np.float32)
+        threshold = find_threshold(raised, find_edges(raised))
+        grain = _measure_grain(raised, threshold)
+    contrast = 2 * float(np.median(threshold))
+    needed = max(LEAST_CONTRAST, 2 * MIN_SIGMAS * grain)
+    covered = float((raised > threshold).mean())
+    if contrast < needed or not 0 < covered < MOST_COVERED:
+        raise ImageError(
+            f"no ink found in {name or 'the picture'}: contrast {contrast:.0f} once the light is evened out, "
+            f"and {100 * covered:.0f} % of the picture stands out; a contrast of at least {needed:.0f} is "
+            f"needed, on at most {100 * MOST_COVERED:.0f} %. Photograph the digits in better light, or pass "
+            "--invert or --no-invert."
+        )
+    # A drawing has no grain, and all of it is ink; a photo has printed lines that are fainter than the ink.
+    faint = min(0.75, FAINT + FAINT_BY_GRAIN * grain) * threshold
+    marks = _keep_reaching(raised > faint, raised > threshold)
+    soft = cv2.dilate(marks, np.ones((3, 3), np.uint8))
+    ink = np.clip((raised - faint / 2) * (255 / (1.6 * threshold - faint / 2)), 0, 255) * soft
+    full = np.maximum(ink, marks * (FAINT_LEVEL + (1 - FAINT_LEVEL / 255) * ink))
+    return remove_rules(np.asarray(np.rint(full), np.uint8))
+
+
+def _measure_grain(raised: Floats, threshold: Floats) -> float:
+    """Return the standard deviation of the paper, of which a few outliers (printed lines) are no part."""
+    paper = raised[raised < threshold]
+    return 1.4826 * float(np.median(np.abs(paper - np.median(paper)))) if paper.size else 0.0
+
+
+def find_edges(raised: Floats) -> Floats:
+    """Return the slope of the brightness where it is steepest, gray levels a pixel, and 0 elsewhere."""
+    import cv2
+
+    smooth = cv2.GaussianBlur(raised, (0, 0), 1.0)
+    slope = np.hypot(
+        cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=1 / 8), cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=1 / 8)
+    )
+    strong = float(np.percentile(slope, 99.5)) / 2
+    return np.asarray(np.where(slope >= strong, slope * slope, 0), np.float32)
+
+
+def flatten_paper(bright: Gray) -> Floats:
+    """Return how far each pixel is above the paper under it, float32 gray levels.
+
+    The paper is what is left of a picture with bright ink when it is opened with a window wider than the
+    strokes. The narrowest window is taken whose ink has the picture's sharp outlines: the narrower it is,
+    the better it follows light and shadow, but one narrower than the strokes takes them for paper.
+    """
+    import cv2
+
+    small = shrink(bright, SMALL_PX).astype(np.float32)
+    edges = find_edges(small)
+    steps = cv2.morphologyEx(small, cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8))
+    papers = [_open(small, max(3, round(portion * min(small.shape)) | 1)) for portion in WINDOW_PORTIONS]
+    # An outline lies half a step above the paper; what is higher, beyond a shadow, counts no more.
+    portions = [float((edges * np.minimum(small - paper, steps / 2)).sum()) for paper in papers]
+    best = next(index for index, portion in enumerate(portions) if portion >= EXPLAINED * max(portions))
+    # The next wider one, for places where strokes meet.
+    paper = cv2.resize(
+        papers[min(best + 1, len(papers) - 1)], bright.shape[::-1], interpolation=cv2.INTER_LINEAR
+    )
+    return np.asarray(bright - paper, np.float32)
+
+
+def _open(small: Floats, window: int) -> Floats:
+    """Open with a square window, then smooth; the picture goes on beyond its border by an odd mirror."""
+    import cv2
+
+    wide = np.pad(small, window, mode="reflect" if min(small.shape) > window else "edge")
+    opened = cv2.morphologyEx(wide, cv2.MORPH_OPEN, np.ones((window, window), np.uint8))
+    smooth = cv2.blur(opened, (window // 2 | 1, window // 2 | 1))
+    return np.asarray(smooth[window:-window, window:-window], np.float32)
+
+
+def find_threshold(raised: Floats, edges: Floats) -> Floats:
+    """Return the level from which a pixel is ink, (height, width): the mean level of the outlines around it.
+
+    An outline lies half-way between ink and paper, however little ink there is on the page. Far from any
+    outline, and at most a factor of 2 below it, the mean of the whole page counts.
+    """
+    import cv2
+
+    whole = float((raised * edges).sum() / max(float(edges.sum()), 1e-6))
+    size = [max(1, round(side * min(1, 160 / max(raised.shape)))) for side in raised.shape]
+    weights = cv2.resize(edges, size[::-1], interpolation=cv2.INTER_AREA)
+    levels = cv2.resize(raised * edges, size[::-1], interpolation=cv2.INTER_AREA)
+    sigma = max(size) / 12
+    total = float(weights.mean()) / 4
+    local = (cv2.GaussianBlur(levels, (0, 0), sigma) + whole * total) / (
+        cv2.GaussianBlur(weights, (0, 0), sigma) + total + 1e-6
+    )
+    threshold = cv2.resize(
+        np.clip(local, whole / 2, whole * 1.25), raised.shape[::-1], interpolation=cv2.INTER_LINEAR
+    )
+    return np.asarray(threshold, np.float32)
+
+
+def remove_rules(ink: Gray) -> Gray:
+    """Return the ink without printed lines that go from border to border, level or upright.
+
+    Strokes that cross a line stay whole: where the ink goes on across the line, the line stays too. A single
+    upright line may be a 1 as high as the picture, and stays.
+    """
+    level, _ = _find_rules(ink)
+    upright, count = _find_rules(np.ascontiguousarray(ink.T))
+    taken = level | upright.T if count >= 2 else level
+    result = np.where(taken > 0, 0, ink).astype(np.uint8)
+    return result if result.sum(dtype=np.int64) > LEAST_LEFT * ink.sum(dtype=np.int64) else ink
+
+
+def _find_rules(ink: Gray) -> tuple[Gray, int]:
+    """Return where lines run that are nearly parallel to the rows, 1 or 0, and how many there are."""
+    import cv2
+
+    small = (shrink(ink, RULE_COPY_PX) >= RULE_LEVEL // 2).astype(np.uint8)
+    taken = np.zeros_like(ink)
+    count = 0
+    end = max(2, ink.shape[1] // 40)
+    for slope in _find_rule_slopes(small):
+        mask = (_shear(ink, slope) >= RULE_LEVEL).astype(np.uint8)
+        found = np.zeros_like(ink)
+        for top, bottom in _list_runs(mask.mean(axis=1) >= RULE_COVER):
+            rule = mask[top:bottom]
+            if bottom - top > RULE_THICKNESS * ink.shape[1] or not (
+                rule[:, :end].any() and rule[:, -end:].any()
+            ):
+                continue
+            # How far the ink goes on above and below the rule in every column: a crossing stroke goes on.
+            margin = round((bottom - top) / 2 + 1)
+            first, last = max(0, top - margin), min(len(mask), bottom + margin)
+            above = mask[first:top][::-1].cumprod(axis=0).sum(axis=0)
+            below = mask[bottom:last].cumprod(axis=0).sum(axis=0)
+            alone = ((above < margin) & (below < margin)).astype(np.uint8)[None]
+            found[first:last] |= np.asarray(cv2.erode(alone, np.ones((1, 3), np.uint8)), np.uint8)
+            count += 1
+        taken |= _shear(found, -slope)
+    return taken, count
+
+
+def _find_rule_slopes(small: Gray) -> list[float]:
+    """Return the slopes, rows a column, at which some row of a small mask is ink from border to border."""
+    covers = [float(_shear(small, slope).mean(axis=1).max()) for slope in RULE_SLOPES]
+    return [
+        float(slope)
+        for index, slope in enumerate(RULE_SLOPES)
+        if covers[index] >= RULE_COVER and covers[index] == max(covers[max(0, index - 3) : index + 4])
+    ]
+
+
+def _shear(ink: Gray, slope: float) -> Gray:
+    """Return the picture with what falls by `slope` rows a column made level; its middle column stays."""
+    import cv2
+
+    matrix = np.array([[1, 0, 0], [-slope, 1, slope * ink.shape[1] / 2]])
+    return np.asarray(cv2.warpAffine(ink, matrix, ink.shape[::-1], flags=cv2.INTER_NEAREST))
+
+
+def _list_runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Return (start, stop) of every run of True."""
+    steps = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
+    return [(int(start), int(stop)) for start, stop in steps.reshape(-1, 2)]
+
+
+def _keep_reaching(marks: NDArray[np.bool_], core: NDArray[np.bool_]) -> Gray:
+    """Return 1 on the connected marks that reach into `core`, else 0."""
+    import cv2
+
+    count, labels = cv2.connectedComponents(marks.astype(np.uint8), connectivity=8)
+    keep = np.zeros(count, np.uint8)
+    keep[labels[core & marks]] = 1
+    keep[0] = 0
+    return np.asarray(keep[labels], np.uint8)
+
+
+def enlarge(gray: Gray, longest_px: int) -> Gray:
+    """Return a picture smaller than `longest_px` enlarged smoothly, by a whole number, to about that size."""
+    import cv2
+
+    factor = round(longest_px / max(gray.shape))
+    if factor <= 1:
+        return gray
+    return np.asarray(cv2.resize(gray, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC), np.uint8)

@@ -1,0 +1,235 @@
+"""Pages with several digits, read by a classifier that knows templates: no network is needed."""
+
+from __future__ import annotations
+
+import io
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from mnistry import pages, pictures
+from mnistry.cutting import cut_pieces, find_cuts, join
+from mnistry.decoding import Segment, find_best_path, list_spans
+from mnistry.errors import ImageError
+from mnistry.imaging import center_digit, find_polarity
+from mnistry.paper import find_page_ink, remove_rules
+from mnistry.segmentation import Piece, find_marks, group_lines, straighten
+
+
+def write(
+    text: str, *, scale: float = 3, thickness: int = 6, step: int = 80, rows: int = 130
+) -> NDArray[np.uint8]:
+    """Return a white picture with the digits of `text`, a row per line, in black."""
+    lines = text.split("\n")
+    picture = np.full((rows * len(lines) + 40, step * max(map(len, lines)) + 60), 255, np.uint8)
+    for row, line in enumerate(lines):
+        for column, character in enumerate(line):
+            place = (30 + column * step, 110 + row * rows)
+            cv2.putText(picture, character, place, cv2.FONT_HERSHEY_SIMPLEX, scale, 0, thickness, cv2.LINE_AA)
+    return picture
+
+
+def _template(digit: int) -> NDArray[np.float64]:
+    image = center_digit(255 - write(str(digit)))
+    blurred = cv2.GaussianBlur(image.astype(np.float64), (0, 0), 1.5).ravel()
+    return blurred / np.linalg.norm(blurred)
+
+
+TEMPLATES = np.stack([_template(digit) for digit in range(10)])
+
+
+def match(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return probabilities by likeness to the templates; little for what is like none of them."""
+    if len(images) == 0:
+        return np.zeros((0, 10))
+    blurred = np.stack([cv2.GaussianBlur(image.astype(np.float64), (0, 0), 1.5).ravel() for image in images])
+    likeness = blurred @ TEMPLATES.T / np.linalg.norm(blurred, axis=1, keepdims=True)
+    odds = np.exp(40 * (likeness - 0.9))
+    return odds / (1 + odds.sum(axis=1, keepdims=True))
+
+
+def read(picture: NDArray[np.uint8]) -> str:
+    return "\n".join(line.text for line in pages.read_page(picture, match))
+
+
+def test_digits_are_read_from_left_to_right() -> None:
+    assert read(write("4711")) == "4711"
+
+
+def test_lines_are_read_from_top_to_bottom() -> None:
+    assert read(write("203\n8546\n917")) == "203\n8546\n917"
+
+
+def test_light_ink_on_dark_is_read_as_well() -> None:
+    assert read(255 - write("2046")) == "2046"
+
+
+def test_a_shadow_across_the_page_changes_nothing() -> None:
+    light = np.linspace(0.4, 1.0, write("35608").shape[1])
+    light[150:260] *= 0.6
+    light = np.convolve(np.pad(light, 20, mode="edge"), np.ones(41) / 41, mode="valid")
+    assert read((write("35608") * light).astype(np.uint8)) == "35608"
+
+
+@pytest.mark.parametrize("degrees", [-8, 8])
+def test_a_tilted_line_is_read(degrees: float) -> None:
+    picture = cv2.copyMakeBorder(write("20563"), 120, 120, 40, 40, cv2.BORDER_CONSTANT, value=255)
+    center = (picture.shape[1] / 2, picture.shape[0] / 2)
+    turn = cv2.getRotationMatrix2D(center, degrees, 1)
+    tilted = cv2.warpAffine(picture, turn, picture.shape[::-1], borderValue=255)
+    assert read(tilted) == "20563"
+
+
+def test_touching_digits_are_parted() -> None:
+    assert read(write("2835", step=62)) == "2835"
+
+
+def test_a_rule_under_the_digits_is_taken_away() -> None:
+    picture = write("20563")
+    cv2.line(picture, (0, 128), (picture.shape[1], 134), 60, 2)
+    assert read(picture) == "20563"
+
+
+def test_a_rule_leaves_the_strokes_that_cross_it_whole() -> None:
+    ink = np.zeros((100, 300), np.uint8)
+    cv2.line(ink, (150, 10), (150, 90), 255, 8)
+    ruled = ink.copy()
+    cv2.line(ruled, (0, 50), (299, 50), 255, 2)
+    cleaned = remove_rules(ruled)
+    assert (cleaned[10:90, 148:153] == 255).all()
+    assert not cleaned[:, :140].any()
+    assert not cleaned[:, 160:].any()
+
+
+def test_a_one_as_high_as_the_picture_is_no_rule() -> None:
+    ink = np.zeros((100, 60), np.uint8)
+    ink[:, 28:32] = 255
+    assert np.array_equal(remove_rules(ink), ink)
+
+
+def test_the_boxes_are_in_pixels_of_the_picture() -> None:
+    picture = write("3508")
+    large = cv2.resize(picture, None, fx=6, fy=6, interpolation=cv2.INTER_LINEAR)
+    lines = pages.read_page(large, match)
+    for index, digit in enumerate(lines[0].digits):
+        x, y, width, height = digit.box
+        ink = np.argwhere(picture[:, 25 + index * 80 : 25 + (index + 1) * 80] < 128)
+        (top, left), (bottom, right) = ink.min(axis=0), ink.max(axis=0) + 1
+        left, right = left + 25 + index * 80, right + 25 + index * 80
+        assert np.allclose(np.array([x, y, x + width, y + height]) / 6, [left, top, right, bottom], atol=8)
+
+
+def test_a_picture_made_smaller_while_it_is_loaded_gives_boxes_of_the_whole() -> None:
+    picture = cv2.resize(write("3508"), None, fx=8, fy=8)
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "JPEG")
+    gray, size = pictures.load_shrunk(file.getvalue(), 1600)
+    assert size == picture.shape
+    assert max(gray.shape) == 1600
+    x, _, width, _ = pages.read_page(gray, match, size=size)[0].digits[-1].box
+    assert picture.shape[1] * 0.7 < x < x + width <= picture.shape[1]
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG"])
+def test_a_turned_photo_is_turned_back_when_it_is_made_smaller(format: str) -> None:
+    picture = np.zeros((3000, 2000, 3), np.uint8)
+    picture[:300] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise: the top becomes the right side
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, format, exif=exif)
+    gray, size = pictures.load_shrunk(file.getvalue(), 500)
+    assert size == (2000, 3000)
+    assert np.allclose(gray.shape, (333, 500), atol=1)
+    assert gray[:, -30:].mean() > 240
+    assert gray[:, :-80].mean() < 10
+
+
+def test_a_blank_page_has_no_ink() -> None:
+    rng = np.random.default_rng(0)
+    page = np.clip(200 + np.linspace(-40, 40, 400) + rng.normal(0, 4, (300, 400)), 0, 255).astype(np.uint8)
+    with pytest.raises(ImageError, match="no ink"):
+        pages.read_page(page, match)
+
+
+def test_a_bright_spot_does_not_change_the_polarity() -> None:
+    picture = np.full((200, 300), 90, np.uint8)
+    cv2.circle(picture, (150, 200), 90, 200, -1)
+    picture = cv2.GaussianBlur(picture, (0, 0), 25)
+    cv2.line(picture, (60, 30), (90, 80), 10, 8)
+    cv2.line(picture, (200, 30), (220, 90), 10, 8)
+    assert not find_polarity(picture)
+
+
+def test_the_marks_of_the_letter_i_stay_in_one_line() -> None:
+    ink = 255 - write("11", step=120)
+    ink[5:20, 60:75] = 255
+    assert len(group_lines(find_marks(ink))) == 1
+
+
+def test_a_slanted_line_is_made_upright() -> None:
+    ink = 255 - write("1111")
+    slanted = cv2.warpAffine(ink, np.array([[1, -0.3, 40], [0, 1, 0]]), (ink.shape[1] + 60, ink.shape[0]))
+    strip = straighten(group_lines(find_marks(slanted))[0])
+    upright = straighten(group_lines(find_marks(ink))[0])
+    pieces, expected = cut_pieces(strip.ink, 6.0), cut_pieces(upright.ink, 6.0)
+    assert np.mean([p.box[2] for p in pieces]) < 1.3 * np.mean([p.box[2] for p in expected])
+
+
+def test_a_cut_goes_through_the_joint_of_two_rings() -> None:
+    ink = np.zeros((64, 120), np.uint8)
+    cv2.circle(ink, (32, 32), 24, 255, 6)
+    cv2.circle(ink, (86, 32), 24, 255, 6)
+    paths, prices = find_cuts(ink, 6.0)
+    best = int(np.argmin(np.abs(paths[:, 32] - 59)))
+    assert abs(int(paths[best, 32]) - 59) <= 4
+    assert prices[best] <= 13
+
+
+def test_pieces_put_together_are_the_mark_again() -> None:
+    ink = np.zeros((128, 200), np.uint8)
+    cv2.circle(ink, (62, 64), 24, 255, 6)
+    cv2.circle(ink, (116, 64), 24, 255, 6)
+    whole, (x, y, width, height) = join(cut_pieces(ink, 6.0))
+    assert np.array_equal(whole, ink[y : y + height, x : x + width])
+    assert whole.sum() == ink.sum()
+
+
+def _piece(left: int, width: int = 30) -> Piece:
+    return Piece((left, 32, width, 64), np.full((64, width), 255, np.uint8), left, 0.0)
+
+
+def _segment(start: int, stop: int, probability: float) -> Segment:
+    probabilities = np.zeros(10)
+    probabilities[3] = probability
+    return Segment(start, stop, (0, 32, 30, 64), np.zeros((28, 28), np.uint8), probabilities)
+
+
+def test_the_best_path_joins_the_pieces_of_a_broken_digit() -> None:
+    pieces = [_piece(0), _piece(34), _piece(90)]
+    segments = {(0, 1): _segment(0, 1, 0.01), (1, 2): _segment(1, 2, 0.01), (0, 2): _segment(0, 2, 0.9)}
+    segments[2, 3] = _segment(2, 3, 0.8)
+    path, _ = find_best_path(pieces, segments, 6.0)
+    assert [(segment.start, segment.stop) for segment in path] == [(0, 2), (2, 3)]
+    assert all(segment.digit for segment in path)
+
+
+def test_a_mark_that_is_no_digit_is_left_out() -> None:
+    pieces = [_piece(0), _piece(90)]
+    segments = {(0, 1): _segment(0, 1, 0.9), (1, 2): _segment(1, 2, 1e-5)}
+    path, _ = find_best_path(pieces, segments, 6.0)
+    assert [segment.digit for segment in path] == [True, False]
+
+
+def test_what_stands_far_apart_is_never_one_digit() -> None:
+    assert list_spans([_piece(0), _piece(90)]) == [(0, 1), (1, 2)]
+
+
+def test_faint_strokes_of_a_drawing_are_kept() -> None:
+    picture = np.full((200, 200), 255, np.uint8)
+    cv2.line(picture, (60, 40), (60, 160), 120, 6)
+    cv2.line(picture, (60, 160), (140, 160), 0, 6)
+    assert find_page_ink(picture)[60:140, 60].min() > 80

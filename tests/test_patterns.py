@@ -1,0 +1,73 @@
+"""Readings that fit what is known beforehand."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from mnistry.decoding import Segment, find_best_path
+from mnistry.patterns import compile_pattern, find_best_match
+from mnistry.readings import DIGIT_NAMES
+from mnistry.segmentation import Piece
+
+
+def _piece(left: int) -> Piece:
+    return Piece((left, 32, 30, 64), np.full((64, 30), 255, np.uint8), left, 0.0)
+
+
+def _segment(start: int, stop: int, **probabilities: float) -> Segment:
+    row = np.zeros(10)
+    for name, probability in probabilities.items():
+        row[int(name[1:])] = probability
+    return Segment(start, stop, (0, 32, 30, 64), np.zeros((28, 28), np.uint8), row)
+
+
+PIECES = [_piece(0), _piece(32), _piece(90)]
+SEGMENTS = {
+    (0, 1): _segment(0, 1, d1=0.3),
+    (1, 2): _segment(1, 2, d0=0.4),
+    (0, 2): _segment(0, 2, d6=0.8, d0=0.1),
+    (2, 3): _segment(2, 3, d7=0.7, d1=0.3),
+}
+
+
+def find(pattern: re.Pattern[str]) -> str | None:
+    found = find_best_match(PIECES, SEGMENTS, 6.0, pattern, DIGIT_NAMES)
+    return None if found is None else found[1]
+
+
+def test_a_pattern_that_everything_fits_gives_the_free_reading() -> None:
+    free, _ = find_best_path(PIECES, SEGMENTS, 6.0)
+    assert (
+        find(re.compile(r"\d*")) == "".join(str(segment.probabilities.argmax()) for segment in free) == "67"
+    )
+
+
+def test_the_number_of_digits_parts_what_the_free_reading_joins() -> None:
+    assert find(compile_pattern(expect=3)) == "107"
+
+
+def test_a_pattern_chooses_a_less_likely_digit() -> None:
+    assert find(compile_pattern(pattern="[0-5]7")) == "07"
+    assert find(compile_pattern(pattern="61")) == "61"
+
+
+def test_the_chosen_label_is_the_likeliest_of_its_segment() -> None:
+    found = find_best_match(PIECES, SEGMENTS, 6.0, compile_pattern(pattern="61"), DIGIT_NAMES)
+    assert found is not None
+    assert [int(segment.probabilities.argmax()) for segment in found[0]] == [6, 1]
+
+
+def test_nothing_fits_where_there_are_too_few_pieces() -> None:
+    assert find(compile_pattern(expect=4)) is None
+
+
+@pytest.mark.parametrize(
+    ("expect", "pattern", "message"),
+    [(None, None, "either"), (2, "x", "either"), (0, None, "1 or more"), (None, "(", "regular expression")],
+)
+def test_what_cannot_be_expected_is_named(expect: int | None, pattern: str | None, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        compile_pattern(expect, pattern)

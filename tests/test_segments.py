@@ -1,0 +1,77 @@
+"""Drawn digits and the segments of lines, as training images."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mnistry.metrics import softmax
+from mnistry.synthesis.forms import FORMS, SIGN, draw_forms
+from mnistry.synthesis.segments import compose_line, make_segments
+
+LABELS = np.repeat(np.arange(10, dtype=np.uint8), 12)
+
+
+@pytest.fixture(scope="module")
+def drawn() -> NDArray[np.uint8]:
+    return draw_forms(LABELS, seed=1)
+
+
+def test_a_drawing_is_a_digit_in_the_form_of_mnist(drawn: NDArray[np.uint8]) -> None:
+    assert drawn.shape == (120, 28, 28)
+    assert drawn.dtype == np.uint8
+    rows, columns = np.indices((28, 28))
+    weights = drawn.reshape(120, -1) / drawn.reshape(120, -1).sum(axis=1, keepdims=True)
+    assert np.abs(weights @ rows.ravel() - 14).max() < 1.5
+    assert np.abs(weights @ columns.ravel() - 14).max() < 1.5
+
+
+def test_drawings_differ_and_the_seed_alone_decides(drawn: NDArray[np.uint8]) -> None:
+    assert len(np.unique(drawn.reshape(120, -1), axis=0)) == 120
+    assert np.array_equal(draw_forms(LABELS, seed=1), drawn)
+
+
+def test_there_are_forms_of_every_digit_and_of_signs() -> None:
+    assert sorted(FORMS) == [*range(10), SIGN]
+
+
+def test_drawings_of_a_digit_are_like_each_other(drawn: NDArray[np.uint8]) -> None:
+    other = draw_forms(np.repeat(np.arange(10, dtype=np.uint8), 60), seed=2).reshape(600, -1).astype(float)
+    labels = np.repeat(np.arange(10), 60)
+    distances = ((drawn.reshape(120, 1, -1).astype(float) - other) ** 2).sum(axis=2)
+    nearest = labels[distances.argmin(axis=1)]
+    assert (nearest == LABELS).mean() > 0.8
+
+
+def test_segments_of_lines_hold_digits_and_what_is_none(drawn: NDArray[np.uint8]) -> None:
+    images, labels = make_segments(drawn, LABELS, lines=25, seed=3)
+    assert images.shape == (len(labels), 28, 28)
+    assert images.dtype == labels.dtype == np.uint8
+    assert set(np.unique(labels)) <= set(range(11))
+    assert 0.15 < (labels == SIGN).mean() < 0.75
+    assert images.reshape(len(images), -1).max(axis=1).min() > 0
+
+
+def test_a_segment_with_a_digits_label_looks_like_that_digit(drawn: NDArray[np.uint8]) -> None:
+    images, labels = make_segments(drawn, LABELS, lines=40, seed=4)
+    kept = images[labels < SIGN].reshape(-1, 784).astype(float)
+    known = np.vstack([drawn, draw_forms(LABELS, seed=5)]).reshape(-1, 784).astype(float)
+    likeness = kept @ known.T / np.outer(np.linalg.norm(kept, axis=1), np.linalg.norm(known, axis=1))
+    nearest = np.tile(LABELS, 2)[softmax(likeness).argmax(axis=1)]
+    assert (nearest == labels[labels < SIGN]).mean() > 0.75
+
+
+def test_a_line_is_the_sum_of_its_layers(drawn: NDArray[np.uint8]) -> None:
+    rng = np.random.default_rng(6)
+    for _ in range(10):
+        ink, layers = compose_line(drawn, LABELS, rng)
+        assert 1 <= len(layers) <= 7
+        covered = np.max([layer.ink for layer in layers], axis=0) > 200
+        assert (ink[covered] > 40).mean() > 0.8
+
+
+def test_no_lines_give_no_segments(drawn: NDArray[np.uint8]) -> None:
+    images, labels = make_segments(drawn, LABELS, lines=0, seed=0)
+    assert images.shape == (0, 28, 28)
+    assert labels.shape == (0,)
