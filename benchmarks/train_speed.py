@@ -124,7 +124,7 @@ def print_table(sides: dict[str, list[Result]], floors: list[float], epochs: int
         pairs = zip(classic, sides[name], strict=True)
         return spread([getattr(a, field) / getattr(b, field) for a, b in pairs], ".1f")
 
-    print(f"\n{datetime.date.today()}, {_processor()}, {os.cpu_count()} cores,")
+    print(f"\n{datetime.date.today()}, {processor()}, {os.cpu_count()} cores,")
     print(f"Python {platform.python_version()}, {epochs} epochs, n = {len(classic)} seeds;")
     print("median (minimum to maximum)\n")
     rows = [
@@ -155,7 +155,7 @@ def print_table(sides: dict[str, list[Result]], floors: list[float], epochs: int
     print(f"| epoch / its matrix products alone ({floor:.3f} s in NumPy) | | " + " | ".join(cells) + " |")
 
 
-def _processor() -> str:
+def processor() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return models[0] if models else platform.processor()

@@ -1,0 +1,116 @@
+"""Build the classifier that comes with mnistry: src/mnistry/assets/classifier.onnx.
+
+The flagship network learns the MNIST training digits together with what reading pictures brings along: the
+segments of composed lines as the page reader cuts them, digits in forms that MNIST lacks, and marks that are
+no digits, for which it has a class of its own. All of it is made from training digits only. The last 5,000
+training digits, with marks and segments made from them alone, are kept to calibrate with; the test images are
+read once, at the end, for the figures.
+
+    python tools/build_classifier.py RUN [--seed 0] [--epochs 9] [--lines 6000]
+
+RUN is the run directory; the same command goes on with a run that was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from mnistry import Dataset, load_mnist, resume, train
+from mnistry.classifier import NOT_A_DIGIT, SHIPPED, Classifier
+from mnistry.evaluation import evaluate
+from mnistry.exporting import export_onnx
+from mnistry.exporting.checking import describe_run
+from mnistry.runs import Run
+from mnistry.synthesis import make_outliers
+from mnistry.synthesis.forms import draw_forms
+from mnistry.synthesis.segments import make_segments
+
+VALIDATION = 5_000  # training digits
+NAMES = (*map(str, range(10)), NOT_A_DIGIT)
+NONE = NAMES.index(NOT_A_DIGIT)
+REPEATS = 2  # of the digits themselves among all the rest
+
+
+def compose(digits: Dataset, lines: int, forms: int, outliers: int, repeats: int, seed: int) -> Dataset:
+    """The digits, `repeats` times, and so much made from them, in a random order."""
+    segments, segment_labels = make_segments(digits.images, digits.labels, lines, seed)
+    drawn_labels = np.random.default_rng(seed).integers(0, len(NAMES), forms, np.uint8)
+    drawn = draw_forms(drawn_labels, seed)
+    marks, _ = make_outliers(digits, outliers, seed)
+    images = np.concatenate([*[digits.images] * repeats, segments, drawn, marks])
+    labels = np.concatenate(
+        [*[digits.labels] * repeats, segment_labels, drawn_labels, np.full(len(marks), NONE, np.uint8)]
+    )
+    order = np.random.default_rng(seed).permutation(len(images))
+    return Dataset(images[order], labels[order].astype(np.uint8), "reading", NAMES)
+
+
+def load_parts(lines: int, seed: int) -> tuple[Dataset, Dataset, float]:
+    """Training data with the validation data at its end, the test digits, and the share of the validation."""
+    digits, test = load_mnist()
+    known = replace(digits, images=digits.images[:-VALIDATION], labels=digits.labels[:-VALIDATION])
+    kept = replace(digits, images=digits.images[-VALIDATION:], labels=digits.labels[-VALIDATION:])
+    training = compose(known, lines, 12_000, 20_000, REPEATS, seed)
+    validation = compose(kept, 50, 0, 500, 1, seed + 1)
+    joined = Dataset(
+        np.concatenate([training.images, validation.images]),
+        np.concatenate([training.labels, validation.labels]),
+        "reading",
+        NAMES,
+    )
+    return joined, replace(test, class_names=NAMES), len(validation) / len(joined)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--epochs", type=int, default=9)
+    parser.add_argument("--lines", type=int, default=6_000, help="of which segments are made")
+    parser.add_argument("--out", type=Path, default=SHIPPED)
+    arguments = parser.parse_args()
+
+    training, test, share = load_parts(arguments.lines, arguments.seed)
+    print(f"{len(training):,} images, {np.bincount(training.labels).tolist()} by class", flush=True)
+    if (arguments.run / "run.json").exists():
+        run = resume(arguments.run, (training, test))
+    else:
+        run = train(
+            (training, test),
+            recipe="best",
+            out=arguments.run,
+            seed=arguments.seed,
+            epochs=arguments.epochs,
+            validation=share,
+        )
+    export(run, arguments.out)
+
+
+def export(run: Run, path: Path) -> None:
+    """Write the file with its provenance, and print what belongs on its card."""
+    _, test = load_mnist()
+    metadata = describe_run(run)
+    metadata = replace(metadata, provenance={**metadata.provenance, "built by": "tools/build_classifier.py"})
+    print(export_onnx(run, path, images=test.images, metadata=metadata))
+    classifier = Classifier(path)
+    evaluation = evaluate(classifier.calibrated_logits, test)
+    prediction = classifier.predict(test.images)
+    print(evaluation)
+    card = {
+        "accuracy": evaluation.accuracy,
+        "accepted": float(prediction.accepted.mean()),
+        "accuracy of accepted": float((prediction.labels == test.labels)[prediction.accepted].mean()),
+        "calibration": run.record["calibration"],
+    }
+    print(json.dumps(card, indent=1))
+
+
+if __name__ == "__main__":
+    main()
