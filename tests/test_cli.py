@@ -401,7 +401,7 @@ def test_a_digit_below_the_threshold_of_the_calibration_is_not_accepted(folder, 
     expected = Classifier(folder / "run").predict(center_digit(255 - cv2.imread(str(pictures[0]), 0))[None])
     assert digits[0]["confidence"] == pytest.approx(expected.probabilities.max(), abs=0.05)
     strict = in_process(capsys, "read", pictures[0], "--model", folder / "run", "--threshold", 1)
-    assert re.fullmatch(r"-  \d\.\d{3}  not accepted below 1\.000: 1\?\n", strict)
+    assert re.fullmatch(r"-  \(refused: 1\? \d\.\d{3}\)\n", strict)
 
 
 def test_export_writes_beside_the_network_what_classifier_reads(folder, capsys):

@@ -55,6 +55,8 @@ def build(seed=0):
             Conv2D(8, 3, strides=2, padding="same", use_bias=False),
             layers.BatchNormalization(),
             layers.ReLU(),
+            layers.Reshape((49, 8)),
+            layers.EinsumDense("npc,pc->nc", (8,), kernel_initializer="zeros"),
         ),
         seed,
     )
@@ -105,17 +107,18 @@ def test_a_saved_model_gives_the_logits_and_calibrated_probabilities_of_its_netw
 @needs_tensorflow
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 def test_a_litert_file_gives_the_answers_of_its_network(precision, images, tmp_path):
-    extra = {"validation_images": images} if precision == "int8" else {}
+    # A network that has learnt nothing is not sure of anything, so its answers may differ, but not its scores.
+    extra = {"validation_images": images, "tolerance": Tolerance(0.02, 0.05)} if precision == "int8" else {}
     report = export_litert(
         build(), tmp_path / "x.tflite", images=images, metadata=METADATA, precision=precision, **extra
     )
     answers = ask(ASK_LITERT, "x.tflite", tmp_path)
     different = np.flatnonzero(answers["logits"].argmax(axis=1) != logits(0).argmax(axis=1))
     np.testing.assert_array_equal(different, report.disagreements)
-    assert len(different) <= (1 if precision == "int8" else 0)
+    assert len(different) <= (7 if precision == "int8" else 0)
     scale = np.abs(logits(0)).max()
     np.testing.assert_allclose(
-        answers["logits"], logits(0), atol=scale * (0.05 if precision == "int8" else 1e-5)
+        answers["logits"], logits(0), atol=scale * (0.02 if precision == "int8" else 1e-5)
     )
     np.testing.assert_allclose(answers["probabilities"], softmax(answers["logits"] / 2), atol=5e-3)
     with zipfile.ZipFile(tmp_path / "x.tflite") as archive:

@@ -142,8 +142,12 @@ class Classifier:
     @property
     def class_names(self) -> tuple[str, ...]:
         """One name per class that it may answer, in the order of the logits; without NOT_A_DIGIT."""
-        names = self.metadata.class_names
-        return names[:-1] if names[-1] == NOT_A_DIGIT else names
+        return self.metadata.class_names[:-1] if self.rejects else self.metadata.class_names
+
+    @property
+    def rejects(self) -> bool:
+        """Whether the network has a class for what is no digit."""
+        return self.metadata.class_names[-1] == NOT_A_DIGIT
 
     @property
     def calibration(self) -> Calibration | None:

@@ -61,8 +61,8 @@ class Segment:
     digit: bool = True
 
 
-def decode(pieces: Sequence[Piece], predict: Predict, stroke_px: float) -> tuple[list[Segment], float]:
-    """Return the segments of the most probable reading, from left to right, and its price."""
+def classify_segments(pieces: Sequence[Piece], predict: Predict) -> dict[tuple[int, int], Segment]:
+    """Return every segment that the pieces allow, by (start, stop), as the classifier sees it."""
     from mnistry.cutting import join
 
     spans = list_spans(pieces)
@@ -74,11 +74,10 @@ def decode(pieces: Sequence[Piece], predict: Predict, stroke_px: float) -> tuple
         else np.zeros((0, 28, 28), np.uint8)
     )
     probabilities = np.asarray(predict(images), np.float64)
-    segments = {
+    return {
         spans[index]: Segment(*spans[index], joined[index][1], image, row)
         for index, image, row in zip(seen, images, probabilities, strict=True)
     }
-    return find_best_path(pieces, segments, stroke_px)
 
 
 def list_spans(pieces: Sequence[Piece]) -> list[tuple[int, int]]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
 
 from mnistry.cutting import cut_pieces
-from mnistry.decoding import Predict, Segment, decode
+from mnistry.decoding import LEAST, Predict, Segment, classify_segments, find_best_path
 from mnistry.errors import ImageError
 from mnistry.imaging import Box, center_digit, measure_stroke
 from mnistry.paper import enlarge, find_page_ink
+from mnistry.patterns import find_best_match
 from mnistry.pictures import Gray, shrink
 from mnistry.readings import DIGIT_NAMES, NUM_ALTERNATIVES, Digit, Line
 from mnistry.segmentation import Mark, Strip, find_marks, group_lines, paint_marks, straighten
@@ -19,6 +21,7 @@ LONGEST_PX = 1600
 SHORTEST_PX = 200  # smaller pictures are enlarged first
 LEAST_PX = 10  # length of the largest mark on a page that holds any writing
 MOST_PARTS = 3  # of a broken digit
+NEVER = 2.0  # no confidence reaches it
 WIDEST = 1.3  # of one digit: width per height
 
 
@@ -30,6 +33,7 @@ def read_page(
     invert: bool | None = None,
     threshold: float = 0.0,
     class_names: Sequence[str] = DIGIT_NAMES,
+    pattern: re.Pattern[str] | None = None,
     name: str = "",
 ) -> list[Line]:
     """Return the lines of digits on a page, from top to bottom.
@@ -41,6 +45,9 @@ def read_page(
         invert: True for light ink on dark paper, False for dark on light, None to find out.
         threshold: confidence, 0..1, from which a digit is accepted.
         class_names: what to call the classes.
+        pattern: what the digits of every line are known to match: the most probable reading that does is
+            accepted whatever its confidence, and where none does, nothing is. `Line.free_text` then has what
+            would have been read without it.
         name: what an error calls the picture.
 
     Raises:
@@ -51,21 +58,26 @@ def read_page(
     scale = size[1] / page.shape[1], size[0] / page.shape[0]
     marks = _find_writing(page, invert, name)
     strips = [straighten(line) for line in group_lines(marks)]
-    paths, total = [], 0.0
-    for strip in strips:
-        stroke_px = max(2.0, measure_stroke(strip.ink))
-        segments, price = decode(cut_pieces(strip.ink, stroke_px), predict, stroke_px)
-        paths.append(segments)
-        total += price
+    widths = [max(2.0, measure_stroke(strip.ink)) for strip in strips]
+    pieces = [cut_pieces(strip.ink, width) for strip, width in zip(strips, widths, strict=True)]
+    offered = [classify_segments(line, predict) for line in pieces]
+    found = [find_best_path(*line) for line in zip(pieces, offered, widths, strict=True)]
+    paths = [path for path, _ in found]
+    total = sum(price for _, price in found)
     whole = _read_whole(marks, predict) if 1 < sum(map(len, paths)) <= MOST_PARTS else None
-    if whole is not None and -np.log(max(1e-6, whole[0].probabilities.max())) < total:
+    if pattern is None and whole is not None and -np.log(max(LEAST, whole[0].probabilities.max())) < total:
         strips, paths = [whole[1]], [[whole[0]]]
-    lines = []
-    for strip, segments in zip(strips, paths, strict=True):
-        digits = tuple(_to_digit(segment, strip, scale, size, threshold, class_names) for segment in segments)
-        if digits:
-            lines.append(Line(digits))
-    return lines
+
+    def describe(path: Sequence[Segment], strip: Strip, least: float) -> tuple[Digit, ...]:
+        return tuple(_to_digit(segment, strip, scale, size, least, class_names) for segment in path)
+
+    lines = [Line(describe(path, strip, threshold)) for path, strip in zip(paths, strips, strict=True)]
+    if pattern is not None:
+        for index, line in enumerate(zip(pieces, offered, widths, strict=True)):
+            match = find_best_match(*line, pattern, class_names)
+            path, least = (paths[index], NEVER) if match is None else (match[0], 0.0)
+            lines[index] = Line(describe(path, strips[index], least), free_text=lines[index].text)
+    return [line for line in lines if line.digits]
 
 
 def read_single(

@@ -121,7 +121,8 @@ def flatten_paper(bright: Gray) -> Floats:
     papers = [_open(small, max(3, round(portion * min(small.shape)) | 1)) for portion in WINDOW_PORTIONS]
     # An outline lies half a step above the paper; what is higher, beyond a shadow, counts no more.
     portions = [float((edges * np.minimum(small - paper, steps / 2)).sum()) for paper in papers]
-    best = next(index for index, portion in enumerate(portions) if portion >= EXPLAINED * max(portions))
+    enough = EXPLAINED * max(0.0, *portions)
+    best = next((index for index, portion in enumerate(portions) if portion >= enough), len(papers) - 1)
     # The next wider one, for places where strokes meet.
     paper = cv2.resize(
         papers[min(best + 1, len(papers) - 1)], bright.shape[::-1], interpolation=cv2.INTER_LINEAR

@@ -1,74 +1,88 @@
-"""Read the digit in a picture: picture -> imaging -> classify -> Reading.
+"""Read the digits in a picture: picture -> page -> lines -> Reading.
 
 The classifier is a `Classifier`, or any function images -> logits, (n, 28, 28) uint8 -> (n, classes)
-float32; nothing here knows where it comes from. So far a picture holds one digit, and a Reading one line
-with that digit.
+float32; nothing here knows where it comes from.
 """
 
 from __future__ import annotations
 
 import functools
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistry import imaging, pictures
-from mnistry.classifier import Classifier
+from mnistry import pictures
+from mnistry.classifier import NOT_A_DIGIT, Classifier
+from mnistry.decoding import Predict
 from mnistry.errors import ImageError
-from mnistry.imaging import Box
 from mnistry.metrics import softmax
-from mnistry.pictures import Source
-from mnistry.readings import DIGIT_NAMES, NUM_ALTERNATIVES, Digit, Line, Reading
+from mnistry.pages import LONGEST_PX, read_page, read_single
+from mnistry.patterns import compile_pattern
+from mnistry.pictures import Gray, Source
+from mnistry.readings import DIGIT_NAMES, Reading
 
 __all__ = ["Classify", "Reading", "read", "read_files"]
 
 Classify: TypeAlias = Callable[[NDArray[np.uint8]], NDArray[np.floating[Any]]]
-
-LONGEST_PX = 1000  # larger pictures are made smaller first: bounded time and memory, and no digit suffers
 
 
 def read(
     source: Source,
     classify: Classifier | Classify | None = None,
     *,
+    single: bool | None = None,
     invert: bool | None = None,
     threshold: float | None = None,
     class_names: Sequence[str] | None = None,
+    expect: int | None = None,
+    pattern: str | None = None,
 ) -> Reading:
-    """Return what the picture of one digit says.
+    """Return what the picture says: its digits, line by line.
 
     Args:
         source: a path, the bytes of an image file, an open binary file, a PIL image, or an array (see
-            `pictures.load_gray`). The digit may have any size and place, and either polarity.
+            `pictures.load_gray`). The digits may have any size and place, and either polarity.
         classify: a `Classifier`; or images (n, 28, 28) uint8, 0 = background, 255 = ink -> logits
             (n, classes); None for the classifier that comes with mnistry.
+        single: True where the picture holds exactly one digit, False where it may hold any number; None is
+            False for a network that knows what is no digit, and True for others, which would take every
+            part of a digit for one.
         invert: True for light ink on dark paper, False for dark on light, None to find out.
         threshold: confidence, 0..1, from which a digit is accepted; by default what the calibration of the
             `Classifier` found, 0 for a function.
         class_names: what to call the classes, in the order of the logits; by default as the `Classifier`
-            does, 0 to 9 for a function.
+            does, 0 to 9 for a function. A last one named NOT_A_DIGIT is for what is none.
+        expect: how many digits every line has: the most probable reading of that length is taken.
+        pattern: a regular expression that every line matches, in place of `expect`.
 
     Raises:
         ImageError: the picture cannot be loaded, or no ink is found in it.
         ModelError: mnistry came without a classifier, and `classify` is None.
-        ValueError: `threshold` is not in 0..1, or the logits do not fit `class_names`.
+        ValueError: `threshold` is not in 0..1, the logits do not fit `class_names`, or `expect` or `pattern`
+            is not usable.
     """
-    settled = _settle(classify, threshold, class_names)
-    return _read_gray(pictures.load_gray(source), source, invert, *settled)
+    options = _settle(classify, single, invert, threshold, class_names, expect, pattern)
+    return _read(source, *pictures.load_shrunk(source, LONGEST_PX), options)
 
 
 def read_files(
     paths: Iterable[str | os.PathLike[str]],
     classify: Classifier | Classify | None = None,
     *,
+    single: bool | None = None,
     invert: bool | None = None,
     threshold: float | None = None,
     class_names: Sequence[str] | None = None,
+    expect: int | None = None,
+    pattern: str | None = None,
 ) -> Iterator[Reading]:
-    """Yield one Reading for each path, in order, each as soon as it is made; arguments as in `read`.
+    """Return one Reading for each path, in order, each as soon as it is made; arguments as in `read`.
 
     A picture that cannot be read gives a Reading with `error` and without lines, and the next one follows.
 
@@ -76,30 +90,60 @@ def read_files(
         ModelError: as in `read`.
         ValueError: as in `read`.
     """
-    settled = _settle(classify, threshold, class_names)
+    options = _settle(classify, single, invert, threshold, class_names, expect, pattern)
+    return _read_each(paths, options)
+
+
+def _read_each(paths: Iterable[str | os.PathLike[str]], options: _Options) -> Iterator[Reading]:
     for path in paths:
         size = None
         try:
-            gray = pictures.load_gray(path)
-            size = gray.shape[0], gray.shape[1]
-            yield _read_gray(gray, path, invert, *settled)
+            gray, size = pictures.load_shrunk(path, LONGEST_PX)
+            yield _read(path, gray, size, options)
         except ImageError as error:
             yield Reading(pictures.describe_source(path), lines=(), size=size, error=str(error))
 
 
+@dataclass(frozen=True)
+class _Options:
+    """How to read, with everything settled that was left out."""
+
+    predict: Predict
+    single: bool
+    invert: bool | None
+    threshold: float
+    class_names: Sequence[str]
+    pattern: re.Pattern[str] | None
+
+
 def _settle(
-    classify: Classifier | Classify | None, threshold: float | None, class_names: Sequence[str] | None
-) -> tuple[Classify, float, Sequence[str]]:
-    """The function, threshold and class names to use, in place of what was left out."""
+    classify: Classifier | Classify | None,
+    single: bool | None,
+    invert: bool | None,
+    threshold: float | None,
+    class_names: Sequence[str] | None,
+    expect: int | None,
+    pattern: str | None,
+) -> _Options:
     if threshold is not None and not 0 <= threshold <= 1:
         raise ValueError(f"threshold is {threshold}; expected a probability in 0..1")
+    compiled = None if expect is None and pattern is None else compile_pattern(expect, pattern)
     if classify is None:
         classify = _load_shipped()
-    if not isinstance(classify, Classifier):
-        return classify, threshold or 0.0, class_names or DIGIT_NAMES
-    if threshold is None:
-        threshold = 0.0 if classify.calibration is None else classify.calibration.threshold
-    return classify.calibrated_logits, threshold, class_names or classify.class_names
+    if isinstance(classify, Classifier):
+        rejects, known = classify.rejects, classify.calibration
+        names = tuple(class_names or classify.class_names)
+        predict: Predict = partial(_predict_with, classify)
+        if threshold is None and known is not None:
+            threshold = known.threshold
+    else:
+        names = tuple(class_names or DIGIT_NAMES)
+        rejects = names[-1] == NOT_A_DIGIT
+        predict = partial(_predict, classify, names)
+        names = names[:-1] if rejects else names
+    if single is None:
+        single = not rejects and compiled is None
+    return _Options(predict, single, invert, threshold or 0.0, names, compiled)
 
 
 @functools.cache
@@ -107,53 +151,36 @@ def _load_shipped() -> Classifier:
     return Classifier()
 
 
-def _read_gray(
-    gray: pictures.Gray,
-    source: Source,
-    invert: bool | None,
-    classify: Classify,
-    threshold: float,
-    class_names: Sequence[str],
-) -> Reading:
-    name = pictures.describe_source(source)
-    small = pictures.shrink(gray, LONGEST_PX)
-    ink = imaging.to_ink(small, invert, f"{name!r} ({gray.shape[0]} x {gray.shape[1]})")
-    box = _scale_box(imaging.find_box(ink), small.shape, gray.shape)
-    digits = _classify_digits([imaging.center_digit(ink)], [box], classify, threshold, class_names)
-    return Reading(name, lines=(Line(digits),), size=(gray.shape[0], gray.shape[1]))
+def _predict_with(classifier: Classifier, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    return classifier.predict(images).probabilities
 
 
-def _classify_digits(
-    images: Sequence[pictures.Gray],
-    boxes: Sequence[Box],
-    classify: Classify,
-    threshold: float,
-    class_names: Sequence[str],
-) -> tuple[Digit, ...]:
-    """Classify all images in one call and return a Digit for each."""
-    logits = np.asarray(classify(np.stack(images)), np.float64)
-    if logits.shape != (len(images), len(class_names)):
+def _predict(classify: Classify, names: Sequence[str], images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the probabilities of all names but NOT_A_DIGIT."""
+    if len(images) == 0:
+        return np.zeros((0, len(names)))
+    logits = np.asarray(classify(images), np.float64)
+    if logits.shape != (len(images), len(names)):
         raise ValueError(
             f"the classifier returned logits of shape {logits.shape}; expected "
-            f"{(len(images), len(class_names))}: one row an image, one column a class name"
+            f"{(len(images), len(names))}: one row an image, one column a class name"
         )
     if not np.isfinite(logits).all():
         raise ValueError("the classifier returned NaN or infinite logits; it is broken: train it again")
-    digits = []
-    for image, box, probabilities in zip(images, boxes, softmax(logits), strict=True):
-        order = np.argsort(-probabilities, kind="stable")
-        ranked = [(class_names[index], float(probabilities[index])) for index in order]
-        label, confidence = ranked[0]
-        alternatives = tuple(ranked[1 : 1 + NUM_ALTERNATIVES])
-        digits.append(Digit(label, box, confidence, alternatives, confidence >= threshold, image))
-    return tuple(digits)
+    return softmax(logits)[:, : len(names) - (names[-1] == NOT_A_DIGIT)]
 
 
-def _scale_box(box: Box, small: tuple[int, ...], full: tuple[int, ...]) -> Box:
-    """Return the smallest box in the full picture that covers a box found in the small one."""
-    x, y, width, height = box
-    vertical, horizontal = full[0] / small[0], full[1] / small[1]
-    left, top = int(x * horizontal), int(y * vertical)
-    right = min(full[1], int(np.ceil((x + width) * horizontal)))
-    bottom = min(full[0], int(np.ceil((y + height) * vertical)))
-    return left, top, right - left, bottom - top
+def _read(source: Source, gray: Gray, size: tuple[int, int], options: _Options) -> Reading:
+    name = pictures.describe_source(source)
+    arguments: dict[str, Any] = {
+        "size": size,
+        "invert": options.invert,
+        "threshold": options.threshold,
+        "class_names": options.class_names,
+        "name": f"{name!r} ({size[0]} x {size[1]})",
+    }
+    if options.single:
+        lines = [read_single(gray, options.predict, **arguments)]
+    else:
+        lines = read_page(gray, options.predict, pattern=options.pattern, **arguments)
+    return Reading(name, lines=tuple(lines), size=size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from mnistry.imaging import Box
 
 DIGIT_NAMES = tuple("0123456789")
 NUM_ALTERNATIVES = 3
+WIDE_GAP = 0.8  # between two digits, in their median height: there a space was meant
 
 
 @dataclass(frozen=True)
@@ -47,19 +49,34 @@ class Digit:
 
 @dataclass(frozen=True)
 class Line:
-    """Digits that stand beside each other, from left to right."""
+    """Digits that stand beside each other, from left to right.
+
+    Attributes:
+        digits: accepted or not.
+        free_text: what the line would say without the pattern that it had to match; None without one.
+    """
 
     digits: tuple[Digit, ...]
+    free_text: str | None = None
 
     @property
     def text(self) -> str:
-        """The accepted digits in one string; class names longer than a character are set apart by a space."""
-        labels = [digit.label for digit in self.digits if digit.accepted]
-        return (" " if any(len(label) > 1 for label in labels) else "").join(labels)
+        """The accepted digits in one string, with a space where a gap is wide or names are long."""
+        accepted = [digit for digit in self.digits if digit.accepted]
+        if not accepted:
+            return ""
+        long_names = any(len(digit.label) > 1 for digit in accepted)
+        wide = WIDE_GAP * float(np.median([digit.box[3] for digit in accepted]))
+        text = accepted[0].label
+        for left, right in pairwise(accepted):
+            apart = right.box[0] - (left.box[0] + left.box[2]) > wide
+            text += (" " if apart or long_names else "") + right.label
+        return text
 
     def to_dict(self) -> dict[str, Any]:
         """Return the line and its digits, ready for JSON."""
-        return {"text": self.text, "digits": [digit.to_dict() for digit in self.digits]}
+        free = {} if self.free_text is None else {"free_text": self.free_text}
+        return {"text": self.text, **free, "digits": [digit.to_dict() for digit in self.digits]}
 
 
 @dataclass(frozen=True)

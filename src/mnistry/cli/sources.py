@@ -12,6 +12,7 @@ from mnistry.errors import DataError, RunError
 
 if TYPE_CHECKING:
     from mnistry.calibration import Calibration
+    from mnistry.classifier import Classifier
     from mnistry.dataset import Dataset
     from mnistry.runs import Run
 
@@ -26,6 +27,7 @@ class Source:
         class_names: one name per class.
         calibration: the threshold to accept from, among other things.
         run: where it is one.
+        classifier: where ONNX Runtime answers.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Source:
     class_names: Sequence[str]
     calibration: Calibration | None = None
     run: Run | None = None
+    classifier: Classifier | None = None
 
 
 def choose_path(path: Path | None) -> Path:
@@ -143,4 +146,5 @@ def _open_onnx(path: Path | None, run: Run | None = None) -> Source:
         classifier.class_names,
         classifier.calibration,
         run,
+        classifier,
     )
