@@ -107,7 +107,7 @@ def test_a_saved_model_gives_the_logits_and_calibrated_probabilities_of_its_netw
 @needs_tensorflow
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 def test_a_litert_file_gives_the_answers_of_its_network(precision, images, tmp_path):
-    # A network that has learnt nothing is not sure of anything, so its answers may differ, but not its scores.
+    # A network that has learnt nothing is sure of nothing: its answers may differ, but not its scores.
     extra = {"validation_images": images, "tolerance": Tolerance(0.02, 0.05)} if precision == "int8" else {}
     report = export_litert(
         build(), tmp_path / "x.tflite", images=images, metadata=METADATA, precision=precision, **extra

@@ -233,3 +233,9 @@ def test_faint_strokes_of_a_drawing_are_kept() -> None:
     cv2.line(picture, (60, 40), (60, 160), 120, 6)
     cv2.line(picture, (60, 160), (140, 160), 0, 6)
     assert find_page_ink(picture)[60:140, 60].min() > 80
+
+
+def test_a_page_full_of_specks_is_refused_at_once():
+    noise = np.random.default_rng(3).integers(0, 256, (497, 422), np.uint8)
+    with pytest.raises(ImageError, match="marks, which is no page of digits"):
+        pages.read_page(noise, lambda images: np.full((len(images), 10), 0.1))

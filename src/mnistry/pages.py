@@ -20,6 +20,7 @@ from mnistry.segmentation import Mark, Strip, find_marks, group_lines, paint_mar
 LONGEST_PX = 1600
 SHORTEST_PX = 200  # smaller pictures are enlarged first
 LEAST_PX = 10  # length of the largest mark on a page that holds any writing
+MOST_MARKS = 1000  # on a page: more is no writing, and would take minutes
 MOST_PARTS = 3  # of a broken digit
 NEVER = 2.0  # no confidence reaches it
 WIDEST = 1.3  # of one digit: width per height
@@ -107,8 +108,13 @@ def read_single(
 
 
 def _find_writing(page: Gray, invert: bool | None, name: str) -> list[Mark]:
-    """Return the marks of a page; an ImageError where there are none but grain."""
+    """Return the marks of a page; an ImageError where there are none but grain, or more than can be read."""
     marks = find_marks(find_page_ink(page, invert, name))
+    if len(marks) > MOST_MARKS:
+        raise ImageError(
+            f"{name or 'the picture'} has {len(marks):,} marks, which is no page of digits (at most "
+            f"{MOST_MARKS:,}). Crop it to the digits, or photograph them in better light"
+        )
     if max((max(mark.box[2:]) for mark in marks), default=0) < LEAST_PX:
         raise ImageError(
             f"no ink found in {name or 'the picture'}: nothing on it is larger than {LEAST_PX} pixels, so "

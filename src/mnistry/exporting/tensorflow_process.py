@@ -47,7 +47,7 @@ def main(folder: Path) -> None:
         (path / "assets.extra" / METADATA).write_text(about, encoding="utf-8")
         logits = ask_saved_model(path, images)
     else:
-        pass
+        models = list(map(with_depthwise_sums, models))
         validation = folder / "validation_images.npy"
         write_litert(models, path, job["temperature"], np.load(validation) if validation.exists() else None)
         with zipfile.ZipFile(path, "a") as archive:  # LiteRT reads no further than its own part of the file
