@@ -45,11 +45,9 @@ LAYERS = [
     {"data", "epochs", "evaluation", "recipes", "classifier", "paper", "segmentation", "readings"},
     {"fitting", "runs", "splits", "cutting"},
     {"exporting", "records", "decoding"},
-    {"patterns", "synthesis"},
-    {"pages"},
-    {"reader", "explanation", "jobs"},
-    {"ensembles"},
-    {"training"},
+    {"jobs", "patterns", "synthesis"},
+    {"ensembles", "pages"},
+    {"explanation", "reader", "training"},
     {"cli"},
 ]
 
