@@ -22,7 +22,7 @@ from mnistry.errors import ModelError
 Floats = npt.NDArray[np.float64]
 
 LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.01, 100.0
-BISECTIONS = 40  # of a range of 10,000 to 1: leaves a relative error of 1e-11
+BISECTIONS = 26  # of a range of 10,000 to 1: leaves a relative error of 1e-7
 
 
 @dataclass(frozen=True)
