@@ -263,6 +263,15 @@ def say_seven_or_none(images: np.ndarray) -> np.ndarray:
     return logits
 
 
+def test_a_slanted_digit_has_the_box_of_its_ink() -> None:
+    picture = np.full((300, 500), 255, np.uint8)
+    cv2.polylines(picture, [np.array([[250, 60], [400, 60], [300, 250]])], False, 0, 14, cv2.LINE_AA)
+    expected = cv2.boundingRect(255 - picture)
+    for single in (True, False):
+        box = read(picture, say_seven, single=single).lines[0].digits[0].box
+        np.testing.assert_allclose(box, expected, atol=8)
+
+
 NAMES = (*map(str, range(10)), classifier.NOT_A_DIGIT)
 
 

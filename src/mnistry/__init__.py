@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from mnistry.augmentation import Augmentation
     from mnistry.classifier import Classifier, Prediction
-    from mnistry.data import load_data, load_mnist, save_data
+    from mnistry.data import load_data, load_images, load_mnist, save_data
     from mnistry.dataset import Dataset
     from mnistry.errors import DataError, ImageError, MissingExtraError, MnistryError, ModelError, RunError
     from mnistry.evaluation import Evaluation, evaluate
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mnistry.fitting import fit
     from mnistry.reader import Reading, read
     from mnistry.runs import Run
-    from mnistry.training import resume, train
+    from mnistry.training import plot, resume, train
 
 # Public name -> the module that defines it. Modules are nouns and functions are verbs, so that
 # `mnistry.fit` is the function whatever has been imported before.
@@ -31,6 +31,7 @@ _HOME = {
     "Prediction": "classifier",
     "Dataset": "dataset",
     "load_data": "data",
+    "load_images": "data",
     "load_mnist": "data",
     "save_data": "data",
     "DataError": "errors",
@@ -47,6 +48,7 @@ _HOME = {
     "read": "reader",
     "Run": "runs",
     "resume": "training",
+    "plot": "training",
     "train": "training",
 }
 
@@ -69,7 +71,9 @@ __all__ = [
     "export_onnx",
     "fit",
     "load_data",
+    "load_images",
     "load_mnist",
+    "plot",
     "read",
     "resume",
     "save_data",

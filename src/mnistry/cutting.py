@@ -19,7 +19,6 @@ STEP_ASIDE = 0.12  # price of a step aside, in pixels of full ink
 NARROW_PX = 0.42 * STRIP_PX  # a mark narrower than this is not cut
 APART_PX = 9  # least distance of two cuts in the middle row
 STROKES = 2.3  # a cut may go through so many stroke widths
-WALL = 1e6
 
 
 def cut_pieces(ink: Gray, stroke_px: float) -> list[Piece]:

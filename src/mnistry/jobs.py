@@ -7,12 +7,14 @@ import importlib
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mnistry.backend import fix_seed, hasty_compilation
 from mnistry.calibration import calibrate, fit_calibration
+from mnistry.classifier import NOT_A_DIGIT
 from mnistry.dataset import Dataset
 from mnistry.errors import ModelError
 from mnistry.evaluation import Evaluation, evaluate
@@ -115,8 +117,11 @@ def finish(
     if splits.validation is None:
         note("no images were kept to validate on, so the confidences are not calibrated")
     else:
-        logits = classify(splits.validation.images)
-        calibration = fit_calibration(splits.validation.labels, logits, seed=config.seed)
+        answers = splits.validation
+        if answers.class_names[-1] == NOT_A_DIGIT:  # confidences are about digits, and so is the coverage
+            kept = answers.labels < len(answers.class_names) - 1
+            answers = replace(answers, images=answers.images[kept], labels=answers.labels[kept])
+        calibration = fit_calibration(answers.labels, classify(answers.images), seed=config.seed)
     run.record["calibration"] = None if calibration is None else calibration.to_dict()
     clock.lap("calibrate")
     evaluation = evaluate(calibrate(classify, calibration), splits.test)

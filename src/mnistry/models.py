@@ -238,6 +238,11 @@ def load_keras(path: str | os.PathLike[str], own: Mapping[str, Any] | None = Non
 
     if not Path(path).is_file():
         raise ModelError(f"no model file {str(path)!r}: expected a .keras file, or a run directory")
+    if not zipfile.is_zipfile(path):
+        raise ModelError(
+            f"cannot load the model {str(path)!r}: it is no .keras file, or damaged or truncated. Restore it "
+            "from a copy, or train again"
+        )
     try:
         model = keras.saving.load_model(path, custom_objects=own, compile=False)
     except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:

@@ -10,7 +10,7 @@ import numpy as np
 from mnistry.cutting import cut_pieces
 from mnistry.decoding import LEAST, Predict, Segment, classify_segments, find_best_path
 from mnistry.errors import ImageError
-from mnistry.imaging import Box, center_digit, measure_stroke
+from mnistry.imaging import EDGE_LEVEL, Box, center_digit, measure_stroke
 from mnistry.paper import enlarge, find_page_ink
 from mnistry.patterns import find_best_match
 from mnistry.pictures import Gray, shrink
@@ -21,6 +21,7 @@ LONGEST_PX = 1600
 SHORTEST_PX = 200  # smaller pictures are enlarged first
 LEAST_PX = 10  # length of the largest mark on a page that holds any writing
 MOST_MARKS = 1000  # on a page: more is no writing, and would take minutes
+ROUNDING = 1e-6  # pixels
 MOST_PARTS = 3  # of a broken digit
 NEVER = 2.0  # no confidence reaches it
 WIDEST = 1.3  # of one digit: width per height
@@ -149,23 +150,26 @@ def _to_digit(
     order = np.argsort(-segment.probabilities, kind="stable")
     ranked = [(class_names[index], float(segment.probabilities[index])) for index in order]
     label, confidence = ranked[0]
+    none = 1 - float(segment.probabilities.sum())  # that it is no digit at all
     return Digit(
         label=label,
-        box=_to_page(segment.box, strip, scale, shape),
+        box=_box_on_page(segment, strip, scale, shape),
         confidence=confidence,
         alternatives=tuple(ranked[1 : 1 + NUM_ALTERNATIVES]),
-        accepted=segment.digit and confidence >= threshold,
+        accepted=segment.digit and confidence >= max(threshold, none),
         image=segment.image,
     )
 
 
-def _to_page(box: Box, strip: Strip, scale: tuple[float, float], shape: tuple[int, ...]) -> Box:
-    """Return the upright box in the full picture around a box in the strip."""
-    x, y, width, height = box
-    corners = np.array(
-        [[x, x + width, x, x + width], [y, y, y + height, y + height], [1, 1, 1, 1]], np.float64
-    )
-    points = strip.to_page @ corners * np.array(scale)[:, None]
-    low = np.floor(points.min(axis=1)).astype(int).clip(0)
-    high = np.minimum(np.ceil(points.max(axis=1)).astype(int), (shape[1], shape[0]))
+def _box_on_page(segment: Segment, strip: Strip, scale: tuple[float, float], shape: tuple[int, ...]) -> Box:
+    """Return the upright box in the full picture around the ink of a segment of the strip."""
+    x, y, width, height = segment.box
+    rows, columns = np.nonzero(strip.ink[y : y + height, x : x + width] >= EDGE_LEVEL)
+    if len(rows) == 0:
+        rows, columns = np.array([0, height - 1]), np.array([0, width - 1])
+    scaled = strip.to_page * np.array(scale)[:, None]
+    centres = scaled @ np.array([columns + x + 0.5, rows + y + 0.5, np.ones(len(rows))])
+    half = np.abs(scaled[:, :2]).sum(axis=1) / 2  # of a pixel of the strip
+    low = np.floor(centres.min(axis=1) - half + ROUNDING).astype(int).clip(0)
+    high = np.minimum(np.ceil(centres.max(axis=1) + half - ROUNDING).astype(int), (shape[1], shape[0]))
     return int(low[0]), int(low[1]), int(max(1, high[0] - low[0])), int(max(1, high[1] - low[1]))

@@ -55,7 +55,8 @@ def read(
             part of a digit for one.
         invert: True for light ink on dark paper, False for dark on light, None to find out.
         threshold: confidence, 0..1, from which a digit is accepted; by default what the calibration of the
-            `Classifier` found, 0 for a function.
+            `Classifier` found, 0 for a function. A network that knows what is no digit says so itself, so
+            with it the default is 0, and a mark is accepted where a digit is likelier than none.
         class_names: what to call the classes, in the order of the logits; by default as the `Classifier`
             does, 0 to 9 for a function. A last one named NOT_A_DIGIT is for what is none.
         expect: how many digits every line has: the most probable reading of that length is taken.
@@ -134,7 +135,7 @@ def _settle(
         rejects, known = classify.rejects, classify.calibration
         names = tuple(class_names or classify.class_names)
         predict: Predict = partial(_predict_with, classify)
-        if threshold is None and known is not None:
+        if threshold is None and known is not None and not rejects:
             threshold = known.threshold
     else:
         names = tuple(class_names or DIGIT_NAMES)

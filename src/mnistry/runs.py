@@ -84,7 +84,9 @@ class Run:
         except OSError as error:
             raise RunError(f"cannot read {str(path / 'run.json')!r}: {error.strerror}") from error
         except ValueError as error:
-            raise RunError(f"{str(path / 'run.json')!r} is damaged: {error}") from error
+            raise RunError(
+                f"{str(path / 'run.json')!r} is damaged: {error}. Restore it from a copy, or train again"
+            ) from error
         if not isinstance(record, dict) or not isinstance(record.get("format"), int):
             raise RunError(f"{str(path / 'run.json')!r} is no record of a run: it has no format number")
         if record["format"] > FORMAT:

@@ -13,7 +13,8 @@ from mnistry.backend import choose_backend
 from mnistry.data import load_data
 from mnistry.ensembles import complete_ensemble, list_members
 from mnistry.errors import RunError
-from mnistry.jobs import build_compiled, complete
+from mnistry.evaluation import evaluate
+from mnistry.jobs import build_compiled, complete, draw_plots
 from mnistry.models import check_model_name
 from mnistry.recipes import find_recipe
 from mnistry.records import Clock, check_unchanged, describe_start, read_config, split_as_run
@@ -133,3 +134,23 @@ def resume(
         return complete_ensemble(run, splits, config, clock=clock, verbose=verbose, note=note)
     model = build_compiled(config, splits.train.num_classes, len(splits.train))
     return complete(run, model, splits, config, clock=clock, verbose=verbose, note=note)
+
+
+def plot(path: str | os.PathLike[str]) -> Run:
+    """Draw the curves and pictures of a run again, into its directory; the run.
+
+    Args:
+        path: the run directory.
+
+    Raises:
+        RunError: no such run, or one that was trained on data in memory or has no checkpoint.
+        MnistryError: its network or data cannot be loaded.
+    """
+    run = Run.open(path)
+    config = read_config(run)
+    if config.data.startswith("<"):
+        raise RunError(f"{str(run.path)!r} was trained on data in memory: its pictures cannot be drawn again")
+    history = run.history()
+    test = split_as_run(run, load_data(config.data)).test
+    draw_plots(run, history, evaluate(run.classifier(), test), test)
+    return run

@@ -98,7 +98,7 @@ def read(
     from mnistry.reader import read_files
 
     source = load_source(model, backend)
-    if threshold is None and source.calibration is not None:
+    if threshold is None and source.calibration is not None and source.classifier is None:
         threshold = source.calibration.threshold
     failed = 0
     try:

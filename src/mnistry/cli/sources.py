@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnistry.errors import DataError, RunError
+from mnistry.errors import DataError, ModelError, RunError
 
 if TYPE_CHECKING:
     from mnistry.calibration import Calibration
@@ -66,6 +66,11 @@ def load_source(path: Path | None, backend: str | None = None) -> Source:
     from mnistry.runs import Run
 
     if path is None or path.suffix == ".onnx":
+        if backend is not None:
+            raise ModelError(
+                "ONNX Runtime answers for .onnx files and what comes with mnistry: leave out --backend, or "
+                "name a run directory or a .keras file"
+            )
         return _open_onnx(path)
     if path.is_dir():
         run = Run.open(path)

@@ -170,10 +170,14 @@ def _read_file(path: Path, expected: int) -> NDArray[np.uint8]:
             limit = path.stat().st_size * (1 if file is raw else _DEFLATE_LIMIT)
             body = file.read(promised + 1) if promised <= limit else b""
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"'{path}': damaged or truncated gzip data: {error}") from error
+        raise DataError(
+            f"'{path}': damaged or truncated gzip data: {error}. Expected a whole .gz file: copy or download "
+            "it again"
+        ) from error
     if promised > limit:
         raise DataError(
-            f"'{path}': truncated: the header promises {promised} bytes, the file holds at most {limit}"
+            f"'{path}': truncated: the header promises {promised} bytes after it for {shape}, the whole file "
+            f"has {path.stat().st_size}"
         )
     if len(body) < promised:
         raise DataError(
