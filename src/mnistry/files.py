@@ -12,22 +12,28 @@ from typing import BinaryIO
 
 
 @contextmanager
-def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def atomic_write(path: str | os.PathLike[str], *, flush: bool = True) -> Iterator[BinaryIO]:
     """Give a binary file that becomes `path` when the block ends without an error.
 
     The bytes go to a temporary file in the same folder, are flushed to the disk, and the file is then
     renamed onto `path`, so a reader or a crash at any instant sees the old content or the new one, whole.
     If the block raises, `path` stays as it was and the temporary file is removed.
 
+    Args:
+        path: the file.
+        flush: False for what can be made again: it survives the end of a process, but a power failure may
+            leave it empty. That saves the time of the disk.
+
     Raises:
         OSError: the folder is missing or read-only, or the disk is full; `path` is unchanged.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with _replacement(path, temporary), temporary.open("wb") as file:
+    with _replacement(path, temporary, flush=flush), temporary.open("wb") as file:
         yield file
-        file.flush()
-        os.fsync(file.fileno())
+        if flush:
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def atomic_save(path: str | os.PathLike[str], save: Callable[[Path], object]) -> None:
@@ -72,7 +78,7 @@ def atomic_save_folder(path: str | os.PathLike[str], save: Callable[[Path], obje
 
 
 @contextmanager
-def _replacement(path: Path, temporary: Path) -> Iterator[None]:
+def _replacement(path: Path, temporary: Path, *, flush: bool = True) -> Iterator[None]:
     """Rename `temporary` onto `path` at the end of the block, or remove it after an error."""
     try:
         yield
@@ -80,7 +86,8 @@ def _replacement(path: Path, temporary: Path) -> Iterator[None]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _flush_folder(path.parent)
+    if flush:
+        _flush_folder(path.parent)
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -281,7 +281,8 @@ class Run:
         writer.writerow(["epoch", *history])
         for epoch, values in enumerate(zip(*history.values(), strict=True), start=1):
             writer.writerow([epoch, *map(repr, values)])
-        with self._writing("history.csv") as path, atomic_write(path) as file:
+        # Made again from the checkpoint (see mend), so the disk is not waited for.
+        with self._writing("history.csv") as path, atomic_write(path, flush=False) as file:
             file.write(text.getvalue().encode())
 
     @contextmanager

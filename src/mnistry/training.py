@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -63,11 +64,20 @@ def train(
     config = find_recipe(recipe, data=name, **settings)
     check_model_name(config.model)
     clock = Clock()
-    # Before Keras, which takes seconds to import: so errors come at once.
-    splits = prepare_data(loaded or load_data(config.data), config, note)
-    clock.lap("data")
-    backend = start()
-    clock.lap("import")
+    if loaded is None and config.data == "mnist":
+        with ThreadPoolExecutor(1) as pool:
+            shipped = pool.submit(load_data, config.data)
+            backend = start()
+            loaded = shipped.result()
+        clock.lap("import")
+        splits = prepare_data(loaded, config, note)
+        clock.lap("data")
+    else:
+        # Before Keras, which takes seconds to import: so what is wrong with people's data shows at once.
+        splits = prepare_data(loaded or load_data(config.data), config, note)
+        clock.lap("data")
+        backend = start()
+        clock.lap("import")
     model = build_compiled(config, splits.train.num_classes, len(splits.train))
     name = f"{datetime.datetime.now():%Y%m%d-%H%M%S}-{Path(config.model.partition(':')[0]).stem}"
     record = describe_start(config, backend, splits)
