@@ -11,6 +11,8 @@ jax = pytest.importorskip("jax")
 
 from mnistry.engines import convolution  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 
 def xla_convolution(images, kernel, strides, padding):
     return jax.lax.conv_general_dilated(

@@ -20,7 +20,7 @@ from mnistry.runs import Run, latest_run
 from mnistry.training import resume, train
 
 SMALL = {"model": "linear", "epochs": 2, "verbose": 0}
-pytestmark = pytest.mark.usefixtures("compiled_programs")
+pytestmark = [pytest.mark.usefixtures("compiled_programs"), pytest.mark.slow]
 
 
 @pytest.fixture(autouse=True)

@@ -21,6 +21,8 @@ from mnistry.metrics import softmax
 from mnistry.models import as_classifier, linear, mlp, tiny
 from test_exporting import Conv2D, Dense, layers, randomise, sequential
 
+pytestmark = pytest.mark.slow
+
 needs_compiler = pytest.mark.skipif(not any(map(shutil.which, c.COMPILERS)), reason="no C compiler")
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror"]
 N = 100  # images to check with; always as many, because JAX compiles for each number anew

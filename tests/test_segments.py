@@ -10,6 +10,8 @@ from mnistry.metrics import softmax
 from mnistry.synthesis.forms import FORMS, SIGN, draw_forms
 from mnistry.synthesis.segments import compose_line, make_segments
 
+pytestmark = pytest.mark.slow
+
 LABELS = np.repeat(np.arange(10, dtype=np.uint8), 12)
 
 

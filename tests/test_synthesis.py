@@ -11,6 +11,8 @@ from mnistry import Dataset, imaging, load_mnist, synthesis
 from mnistry.synthesis import glyphs, outliers, pens, strokes, writing
 from mnistry.synthesis.papers import LIGHT_ON_DARK, SCENES
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def digits() -> Dataset:
