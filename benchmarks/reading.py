@@ -18,40 +18,19 @@ from pathlib import Path
 
 import numpy as np
 
-from mnistry import pages, pictures
+from mnistry import read
 from mnistry.classifier import Classifier
 from mnistry.errors import ImageError
 
 
-def read_digits(path: Path, predict, single: bool) -> tuple[str, float]:
+def read_digits(path: Path, classifier: Classifier, single: bool) -> tuple[str, float]:
+    """The accepted digits, as `mnistry read` gives them, and the seconds that it took."""
     start = time.perf_counter()
-    gray, _ = pictures.load_shrunk(path, pages.LONGEST_PX)
     try:
-        if single:
-            text = pages.read_single(gray, predict).text
-        else:
-            text = "".join(
-                d.label for line in pages.read_page(gray, predict) for d in line.digits if d.accepted
-            )
+        text = re.sub(r"\D", "", read(path, classifier, single=single).text)
     except ImageError as error:
         text = f"({str(error)[:40]})"
     return text, time.perf_counter() - start
-
-
-def make_predict(model: str | None):
-    classifier = Classifier(model, threads=1)
-
-    def predict(images):
-        logits = np.asarray(classifier(images), np.float64) * TEMPERATURE
-        if len(logits) == 0:
-            return logits[:, :10]
-        p = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return (p / p.sum(axis=1, keepdims=True))[:, :10]
-
-    return predict
-
-
-TEMPERATURE = 1.5
 
 
 def main() -> None:
@@ -62,7 +41,7 @@ def main() -> None:
     parser.add_argument("--kind")
     parser.add_argument("--list", action="store_true")
     arguments = parser.parse_args()
-    predict = make_predict(arguments.model)
+    classifier = Classifier(arguments.model)
     rows = [
         row
         for row in csv.DictReader((arguments.photos / "labels.csv").open())
@@ -74,7 +53,7 @@ def main() -> None:
             continue
         label = re.sub(r"\D", "", row["label"])
         for single in (True, False) if row["layout"] == "single" else (False,):
-            text, elapsed = read_digits(arguments.photos / row["file"], predict, single)
+            text, elapsed = read_digits(arguments.photos / row["file"], classifier, single)
             key = (row["kind"], row["layout"], "--single" if single else "page")
             results[key].append((text == label, elapsed))
             if arguments.list and text != label:
