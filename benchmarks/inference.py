@@ -88,16 +88,7 @@ def compare(run: Path, images: np.ndarray, folder: Path, rounds: int) -> None:
     onnx = {}
     for precision in ("float32", "int8"):
         onnx[precision] = folder / f"{precision}.onnx"
-        command = [
-            "export",
-            str(run),
-            "--to",
-            "onnx",
-            "--precision",
-            precision,
-            "--out",
-            str(onnx[precision]),
-        ]
+        command = ["export", str(run), "--dtype", precision, "--out", str(onnx[precision])]
         subprocess.run([sys.executable, "-m", "mnistry.cli", *command], check=True, stdout=sys.stderr)
 
     read = [sys.executable, "-m", "mnistry.cli", "read", str(picture), "--single"]

@@ -1,4 +1,4 @@
-"""What a peer prints: the seconds it has trained, and the accuracy it has reached, after each epoch."""
+"""What a peer prints: when its training begins, then the seconds it has trained and the accuracy it has."""
 
 from __future__ import annotations
 
@@ -6,23 +6,17 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
 
 
 class Clock:
-    """Counts the seconds of training alone; its block begins where everything is ready for the first step."""
+    """Counts the seconds of training alone; to be made where everything is ready for the first step.
 
-    def __enter__(self) -> Clock:
-        self._began = time.time()
-        self._epochs: list[dict[str, float]] = []
+    Each report is a line of JSON at once, so that a peer that takes too long can be stopped and still count.
+    """
+
+    def __init__(self) -> None:
         self._seconds = 0.0
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            print(json.dumps({"began": self._began, "epochs": self._epochs}))
+        print(json.dumps({"began": time.time()}), flush=True)
 
     @contextmanager
     def training(self) -> Iterator[None]:
@@ -32,5 +26,5 @@ class Clock:
         self._seconds += time.perf_counter() - since
 
     def report(self, accuracy: float) -> None:
-        """Note the accuracy on the test images, 0..1, after the training so far."""
-        self._epochs.append({"seconds": self._seconds, "accuracy": accuracy})
+        """Tell the accuracy on the test images, 0..1, after the training so far."""
+        print(json.dumps({"seconds": self._seconds, "accuracy": accuracy}), flush=True)

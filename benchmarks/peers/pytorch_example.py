@@ -35,19 +35,19 @@ def main(seed: int, epochs: int) -> None:
     )
     optimizer = torch.optim.Adadelta(model.parameters(), lr=1.0)
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.7)
-    with Clock() as clock:
-        for _ in range(epochs):
-            with clock.training():
-                model.train()
-                for rows in torch.randperm(len(x_train)).split(64):
-                    optimizer.zero_grad()
-                    nn.functional.cross_entropy(model(x_train[rows]), y_train[rows]).backward()
-                    optimizer.step()
-                schedule.step()
-            model.eval()
-            with torch.no_grad():
-                predicted = torch.cat([model(x).argmax(1) for x in x_test.split(1000)])
-            clock.report((predicted == y_test).double().mean().item())
+    clock = Clock()
+    for _ in range(epochs):
+        with clock.training():
+            model.train()
+            for rows in torch.randperm(len(x_train)).split(64):
+                optimizer.zero_grad()
+                nn.functional.cross_entropy(model(x_train[rows]), y_train[rows]).backward()
+                optimizer.step()
+            schedule.step()
+        model.eval()
+        with torch.no_grad():
+            predicted = torch.cat([model(x).argmax(1) for x in x_test.split(1000)])
+        clock.report((predicted == y_test).double().mean().item())
 
 
 main(int(sys.argv[1]), int(sys.argv[2]))

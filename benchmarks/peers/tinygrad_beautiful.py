@@ -63,12 +63,12 @@ def main(seed: int, rounds: int) -> None:
     def accuracy() -> Tensor:
         return (model(x_test.float()).argmax(axis=1) == y_test).mean().realize()
 
-    with Clock() as clock:
-        for _ in range(rounds):
-            with clock.training():
-                for _ in range(STEPS_A_ROUND):
-                    train_step().item()
-            clock.report(accuracy().item())
+    clock = Clock()
+    for _ in range(rounds):
+        with clock.training():
+            for _ in range(STEPS_A_ROUND):
+                train_step().item()
+        clock.report(accuracy().item())
 
 
 main(int(sys.argv[1]), int(sys.argv[2]))
