@@ -176,12 +176,20 @@ class Classifier:
         return logits
 
     def calibrated_logits(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """The logits of `class_names` divided by the temperature: for images that hold one of them."""
+        """The logits of `class_names` divided by the temperature: for images that hold one of them.
+
+        Raises:
+            ValueError: the images have another type or shape.
+        """
         logits = self(images)[:, : len(self.class_names)]
         return logits if self.calibration is None else logits / np.float32(self.calibration.temperature)
 
     def predict(self, images: npt.NDArray[np.uint8]) -> Prediction:
-        """Classes, calibrated probabilities, and whether to rely on them; images as for a call."""
+        """Classes, calibrated probabilities, and whether to rely on them; images as for a call.
+
+        Raises:
+            ValueError: the images have another type or shape.
+        """
         logits = self(images)
         if len(logits) == 0:
             probabilities = np.empty(logits.shape, np.float64)

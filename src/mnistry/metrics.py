@@ -18,7 +18,11 @@ Integers = npt.NDArray[np.int64]
 
 
 def accuracy(labels: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
-    """The share of right answers, 0..1."""
+    """The share of right answers, 0..1.
+
+    Raises:
+        ValueError: the shapes differ, there are no images, or a class number is no integer.
+    """
     true, answers = _check_classes(labels, predicted)
     return float(np.mean(true == answers))
 
@@ -29,6 +33,9 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[f
     It stays honest near 0 and 1, where the usual "plus or minus" interval collapses or leaves 0..1.
 
     Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
+
+    Raises:
+        ValueError: not 0 <= successes <= n, n below 1, or a confidence that is not between 0 and 1.
     """
     if n < 1 or not 0 <= successes <= n:
         raise ValueError(f"got {successes} successes of {n}; expected 0 <= successes <= n and n >= 1")
@@ -46,7 +53,11 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[f
 
 
 def confusion_matrix(labels: npt.ArrayLike, predicted: npt.ArrayLike, num_classes: int) -> Integers:
-    """How often each class (row) was given each answer (column): counts, int64 (classes, classes)."""
+    """How often each class (row) was given each answer (column): counts, int64 (classes, classes).
+
+    Raises:
+        ValueError: as `accuracy`, or a class number is not below `num_classes`.
+    """
     true, answers = _check_classes(labels, predicted)
     for name, numbers in (("labels", true), ("predicted", answers)):
         _check_range(name, numbers, num_classes)
@@ -59,6 +70,9 @@ def precision_recall_f1(matrix: npt.ArrayLike) -> tuple[Floats, Floats, Floats]:
 
     Precision: how many of the answers "c" are right. Recall: how many of the images of class c are found.
     F1: their harmonic mean. Where one is undefined (a class never answered, or without images) it is 0.
+
+    Raises:
+        ValueError: the matrix is not square.
     """
     counts = np.asarray(matrix, np.float64)
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
@@ -68,7 +82,11 @@ def precision_recall_f1(matrix: npt.ArrayLike) -> tuple[Floats, Floats, Floats]:
 
 
 def log_softmax(logits: npt.ArrayLike) -> Floats:
-    """The logarithms of the probabilities, float64 (n, classes), exact for logits of any size."""
+    """The logarithms of the probabilities, float64 (n, classes), exact for logits of any size.
+
+    Raises:
+        ValueError: the logits have another shape than (n, classes).
+    """
     rows = np.asarray(logits, np.float64)
     if rows.ndim != 2 or rows.shape[1] == 0:
         raise ValueError(f"logits must have shape (n, classes), got {rows.shape}")
@@ -77,12 +95,20 @@ def log_softmax(logits: npt.ArrayLike) -> Floats:
 
 
 def softmax(logits: npt.ArrayLike) -> Floats:
-    """The probabilities, float64 (n, classes), 0..1, with rows that sum to 1."""
+    """The probabilities, float64 (n, classes), 0..1, with rows that sum to 1.
+
+    Raises:
+        ValueError: the logits have another shape than (n, classes).
+    """
     return np.asarray(np.exp(log_softmax(logits)))
 
 
 def nll(labels: npt.ArrayLike, logits: npt.ArrayLike) -> float:
-    """The mean negative log-likelihood in nats, 0 or more: the cross-entropy that training makes small."""
+    """The mean negative log-likelihood in nats, 0 or more: the cross-entropy that training makes small.
+
+    Raises:
+        ValueError: shapes or class numbers do not fit together, or there are no images.
+    """
     true, log_probabilities = _check_rows(labels, log_softmax(logits), "logits")
     return float(-np.mean(log_probabilities[np.arange(len(true)), true]))
 
@@ -93,6 +119,10 @@ def brier(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> float:
     The squared distance between the probabilities and the truth, summed over classes, averaged over images.
 
     Source: G. W. Brier, "Verification of forecasts expressed in terms of probability", 1950.
+
+    Raises:
+        ValueError: shapes or class numbers do not fit together, there are no images, or rows are no
+            probabilities.
     """
     true, rows = _check_rows(labels, _check_probabilities(probabilities), "probabilities")
     distance = rows.copy()
@@ -107,6 +137,23 @@ def ece(labels: npt.ArrayLike, probabilities: npt.ArrayLike, bins: int = 15) -> 
     between mean confidence and accuracy is averaged over the bins, weighted by their images.
 
     Source: Guo et al., "On calibration of modern neural networks", 2017.
+
+    Raises:
+        ValueError: as `brier`, or fewer than 1 bin.
+    """
+    gaps, bin_of_image = calibration_gaps(labels, probabilities, bins)
+    return float(np.abs(np.bincount(bin_of_image, weights=gaps)).sum() / len(gaps))
+
+
+def calibration_gaps(
+    labels: npt.ArrayLike, probabilities: npt.ArrayLike, bins: int
+) -> tuple[Floats, Integers]:
+    """What `ece` adds up: of each image, being right (1 or 0) minus its confidence, and its bin.
+
+    Float64 (n,), -1..1, and int64 (n,), 0..bins - 1.
+
+    Raises:
+        ValueError: as `ece`.
     """
     if bins < 1:
         raise ValueError(f"got {bins} bins; expected at least 1")
@@ -114,8 +161,7 @@ def ece(labels: npt.ArrayLike, probabilities: npt.ArrayLike, bins: int = 15) -> 
     confidence = rows.max(axis=1)
     right = rows.argmax(axis=1) == true
     inner_edges = np.linspace(0, 1, bins + 1)[1:-1]
-    bin_of_image = np.digitize(confidence, inner_edges, right=True)  # a bin holds its upper edge
-    return float(np.abs(np.bincount(bin_of_image, weights=right - confidence)).sum() / len(true))
+    return right - confidence, np.digitize(confidence, inner_edges, right=True)  # a bin holds its upper edge
 
 
 def mcnemar(labels: npt.ArrayLike, predicted_a: npt.ArrayLike, predicted_b: npt.ArrayLike) -> float:
@@ -125,6 +171,9 @@ def mcnemar(labels: npt.ArrayLike, predicted_a: npt.ArrayLike, predicted_b: npt.
     coin, and the exact binomial probability is taken. With no such image it is 1.
 
     Source: Q. McNemar, "Note on the sampling error of the difference between correlated proportions", 1947.
+
+    Raises:
+        ValueError: as `accuracy`.
     """
     true, a = _check_classes(labels, predicted_a)
     _, b = _check_classes(labels, predicted_b)

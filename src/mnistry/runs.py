@@ -218,7 +218,11 @@ class Run:
             os.close(descriptor)
 
     def save_record(self) -> None:
-        """Write run.json."""
+        """Write run.json.
+
+        Raises:
+            RunError: it cannot be written; the older one is unchanged. So do all that write here.
+        """
         with self._writing("run.json") as path, atomic_write(path) as file:
             file.write(json.dumps(self.record, indent=2, allow_nan=False).encode() + b"\n")
 
@@ -299,7 +303,11 @@ class Run:
 
 
 def new_run_path(parent: Path, name: str) -> Path:
-    """A new, empty directory in `parent`: the name, or the name with a number."""
+    """A new, empty directory in `parent`: the name, or the name with a number.
+
+    Raises:
+        RunError: it cannot be created.
+    """
     path, number = parent / name, 1
     while True:
         try:

@@ -97,6 +97,7 @@ def export_c(
         raise ModelError("cannot export several models as one C header: choose one of them")
     some = np.asarray(validation_images)[:MAX_VALIDATION]  # there are some: read_original saw to it
     from mnistry.exporting import c_header, graphs
+    from mnistry.exporting.nodes import UnsupportedError
 
     classes = original.expected.shape[1]
     try:
@@ -105,7 +106,7 @@ def export_c(
         *values, scores = run_graph(proto, [*names, OUTPUT], some)
         ranges = {name: float(value.max()) for name, value in zip(names, values, strict=True)}
         text, parts = c_header.as_header(proto, ranges, original.metadata)
-    except graphs.UnsupportedError as error:
+    except UnsupportedError as error:
         raise ModelError(f"no C form of {error} is known") from error
     # What it gives too much on average, class by class, is taken off: see the same for ONNX.
     shift = np.mean(_run(compiler, text, some, classes)[0] - scores, axis=0)

@@ -6,13 +6,8 @@ between two layers is unsigned, so each layer but the last must end in ReLU, as 
 
 from __future__ import annotations
 
-import json
 import math
-import string
-import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,76 +15,11 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper, shape_inference
 
-from mnistry import __version__
 from mnistry.classifier import INPUT, Metadata
-from mnistry.exporting.graphs import UnsupportedError
+from mnistry.exporting.c_text import Value, Writer, as_float, fill_template
+from mnistry.exporting.nodes import UnsupportedError
 
-TEMPLATE, KERNELS = (Path(__file__).parent / name for name in ("header.h", "kernels.h"))
-WEIGHT_LIMIT, VALUE_LIMIT = 127, 255  # of 8 bits, with and without a sign
-C_TYPES = {"int8": ("int8_t", 1), "int16": ("int16_t", 2), "float32": ("float", 4)}
-WIDTH = 110  # of a line in the header
-
-
-@dataclass(frozen=True)
-class Value:
-    """What goes from one layer to the next: its name in C, its shape without the batch, what 1 stands for."""
-
-    name: str
-    shape: tuple[int, ...]
-    unit: float = 1.0
-
-
-@dataclass
-class Writer:
-    """The parts of the header, as they come up.
-
-    Attributes:
-        ranges: the largest value of each output in the graph, by its name there.
-        shift: what is taken off the scores.
-        arrays: definitions of weights.
-        calls: statements that compute the scores.
-        array_bytes: size of all weights.
-        buffers: bytes of the two buffers that layers write to in turn.
-        patch: bytes that the window of a convolution covers, at most.
-    """
-
-    ranges: Mapping[str, float]
-    shift: npt.NDArray[Any]
-    arrays: list[str] = field(default_factory=list)
-    calls: list[str] = field(default_factory=list)
-    array_bytes: int = 0
-    buffers: list[int] = field(default_factory=lambda: [0, 0])
-    patch: int = 1
-
-    def array(self, kind: str, values: npt.NDArray[Any]) -> str:
-        """Define a constant array; its name."""
-        name = f"mnistry_{kind}_{len(self.arrays)}"
-        c_type, size = C_TYPES[values.dtype.name]
-        numbers = map(_float if c_type == "float" else str, values.ravel().tolist())
-        self.arrays.append(
-            f"static const {c_type} {name}[{values.size}] = {{\n{_wrapped(', '.join(numbers))}\n}};"
-        )
-        self.array_bytes += size * values.size
-        return name
-
-    def window(self, shape: tuple[int, ...], out_shape: tuple[int, ...], options: Mapping[str, Any]) -> str:
-        """Define how a window moves over maps of this shape, (channels, height, width); its name."""
-        name = f"mnistry_window_{len(self.arrays)}"
-        pads = options.get("pads", [0, 0])[:2]
-        numbers = [*shape, *out_shape[1:], *options["kernel_shape"], *options.get("strides", [1, 1]), *pads]
-        text = ", ".join(map(str, numbers))
-        self.arrays.append(f"static const mnistry_window {name} = {{{text}}};")
-        return name
-
-    def buffer(self, shape: tuple[int, ...], unit: float, source: Value) -> Value:
-        """Room for what a layer gives, not where its input lies."""
-        number = 1 if source.name.endswith("_0") else 0
-        self.buffers[number] = max(self.buffers[number], math.prod(shape))
-        return Value(f"mnistry_values_{number}", shape, unit)
-
-    def unit(self, name: str) -> float:
-        """What a byte of this output stands for, so that its largest value still fits."""
-        return (self.ranges[name] or 1.0) / VALUE_LIMIT
+WEIGHT_LIMIT = 127  # of 8 bits with a sign
 
 
 def outputs_to_measure(proto: onnx.ModelProto) -> list[str]:
@@ -136,7 +66,7 @@ def as_header(
     if value.name != "logits" or value.shape != (classes,):
         raise UnsupportedError("a last layer that is not Dense, without activation")
     parts = {"weights": writer.array_bytes, "memory": sum(writer.buffers) + writer.patch}
-    return _text(writer, metadata, parts), parts
+    return fill_template(writer, metadata, parts), parts
 
 
 def _write_node(
@@ -243,7 +173,7 @@ def _pool(
     unit = x.unit if unit is None else unit
     y = writer.buffer(shape, unit, x)
     window = writer.window(x.shape, shape, options)
-    factor = _float(x.unit / unit)
+    factor = as_float(x.unit / unit)
     writer.calls.append(f"mnistry_pool({x.name}, {y.name}, &{window}, {int(largest)}, {factor});")
     return y
 
@@ -277,45 +207,3 @@ def _quantize(kernel: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int8], npt.NDArr
     largest = np.abs(rows).max(axis=1)
     scales = np.where(largest > 0, largest, 1.0) / WEIGHT_LIMIT
     return np.rint(rows / scales[:, None]).astype(np.int8).reshape(kernel.shape), scales
-
-
-def _text(writer: Writer, metadata: Metadata, parts: Mapping[str, int]) -> str:
-    calibration = metadata.calibration
-    replaced = {
-        "VERSION": __version__,
-        "PROVENANCE": _comment(metadata),
-        "CLASSES": str(len(metadata.class_names)),
-        "THRESHOLD": _float(0.0 if calibration is None else calibration.threshold),
-        "TEMPERATURE": _float(1.0 if calibration is None else calibration.temperature),
-        "NAMES": ", ".join(map(_string, metadata.class_names)),
-        "KERNELS": KERNELS.read_text(encoding="utf-8").strip(),
-        "ARRAYS": "\n".join(writer.arrays),
-        "SIZE_0": str(max(1, writer.buffers[0])),
-        "SIZE_1": str(max(1, writer.buffers[1])),
-        "PATCH": str(writer.patch),
-        "CALLS": "\n    ".join(writer.calls),
-        "WEIGHTS": f"{parts['weights']:,}",
-        "MEMORY": f"{parts['memory']:,}",
-    }
-    return string.Template(TEMPLATE.read_text(encoding="utf-8")).substitute(replaced)
-
-
-def _comment(metadata: Metadata) -> str:
-    """Where the weights come from, as JSON without the star that would end a comment."""
-    return json.dumps(dict(metadata.provenance), indent=1).replace("*", "\\u002a")
-
-
-def _string(text: str) -> str:
-    """A string of C; what is not plain ASCII as the octal numbers of its bytes in UTF-8."""
-    plain = set(range(32, 127)) - set(b'"\\?')
-    return '"' + "".join(chr(byte) if byte in plain else f"\\{byte:03o}" for byte in text.encode()) + '"'
-
-
-def _float(value: float) -> str:
-    """A number of C with the bits of a float32."""
-    text = format(float(np.float32(value)), ".9g")
-    return (text if set(text) & set(".e") else text + ".0") + "f"
-
-
-def _wrapped(text: str) -> str:
-    return textwrap.fill(text, WIDTH, initial_indent="    ", subsequent_indent="    ")

@@ -100,10 +100,11 @@ def export_onnx(
 
 def _as_onnx(models: Sequence[keras.Model], num_classes: int) -> onnx.ModelProto:
     from mnistry.exporting import graphs
+    from mnistry.exporting.nodes import UnsupportedError
 
     try:
         return graphs.as_proto(graphs.build_graph(models), num_classes)
-    except graphs.UnsupportedError as error:
+    except UnsupportedError as error:
         if len(models) > 1:
             raise ModelError(
                 f"cannot export several models as one: no ONNX form of {error} is known"
@@ -127,7 +128,7 @@ def _export_by_keras(model: keras.Model, layer: str) -> onnx.ModelProto:
         try:
             model.export(file, format="onnx", verbose=False, input_signature=signature)
             proto = onnx.load(file)
-        except Exception as error:
+        except Exception as error:  # whatever a layer of somebody else raises
             raise ModelError(
                 f"no ONNX form of {layer} is known, and Keras' own exporter fails: "
                 f"{type(error).__name__}: {error}"

@@ -147,7 +147,11 @@ def make_line(
     scene: str | None = None,
     touching: float | None = None,
 ) -> Page:
-    """Return a page with one line of 5 to 8 digits, or with `text`; see `make_page`."""
+    """Return a page with one line of 5 to 8 digits, or with `text`; see `make_page`.
+
+    Raises:
+        ValueError: as `make_page`.
+    """
     rows = None if text is None else [text]
     return make_page(digits, seed, difficulty, "line", scene=scene, touching=touching, rows=rows)
 

@@ -40,7 +40,11 @@ def plan_rows(rng: np.random.Generator, layout: str, digits: list[str]) -> list[
 
 
 def check_rows(rows: list[str], digits: str, name: str) -> None:
-    """Raise a ValueError unless `digits` and SIGNS can write the rows, and there is something to write."""
+    """See that `digits` and SIGNS can write the rows, and that there is something to write.
+
+    Raises:
+        ValueError: it is not so.
+    """
     if not any(character in digits for character in "".join(rows)) or not all(rows):
         raise ValueError(f"rows={rows}: at least one digit in all and one character a row expected")
     for character in "".join(rows):
