@@ -24,7 +24,6 @@ from sklearn.metrics import accuracy_score
 
 import mnistry
 from mnistry import load_mnist, plots
-from mnistry.models import as_classifier
 
 parser = argparse.ArgumentParser(description="Six steps from the data to a network that reads digits.")
 parser.add_argument("--epochs", type=int, default=20, help="passes over the training images (default: 20)")
@@ -153,7 +152,7 @@ print(f"Accuracy: {run.metrics['accuracy']:.2%}; model and pictures are in {run.
 print(f"Lowest validation loss: after epoch {np.argmin(run.history()['val_loss']) + 1}")
 
 _, test = load_mnist()
-evaluation = mnistry.evaluate(as_classifier(run.load_model()), test)
+evaluation = mnistry.evaluate(run.classifier(), test)
 print(evaluation)
 mistakes = plots.plot_mistakes(evaluation, test, count=12)
 plots.save_figure(mistakes, options.out / "mistakes.png")

@@ -19,7 +19,7 @@ import pytest
 from mnistry import classifier
 from mnistry.classifier import Classifier
 from mnistry.cli import main
-from mnistry.data import load_mnist, save_data
+from mnistry.data import KINDS, load_mnist, save_data
 from mnistry.imaging import center_digit
 from mnistry.recipes import RECIPES, Config
 from mnistry.runs import Run
@@ -211,6 +211,16 @@ def test_a_finished_run_resumed_says_the_same_and_more_epochs_go_on(folder):
         (["data", "show", "--set", "scale=1"], 2, "add --augment"),
         (["data", "show", "--augment", "--recipe", "classic"], 2, "the recipe classic changes no images"),
         (["data", "show", "--augment", "--set", "epochs=1"], 2, "epochs is no augmentation"),
+        (
+            ["data", "show", "small.npz", "--out", "gone/sheet.png"],
+            1,
+            "error: cannot write 'gone/sheet.png': No such file or directory\n",
+        ),
+        (
+            ["train", "--resume", "run", "--backend", "torch"],
+            1,
+            "error: 'run' began on jax and goes on only there, not on torch: leave out --backend",
+        ),
         (["data", "export", "mnist", "out.xyz"], 1, "npz"),
         (["nothing"], 2, "No such command 'nothing'"),
     ],
@@ -282,6 +292,14 @@ def test_the_help_of_train_names_the_defaults_of_the_classic_recipe(folder):
     classic = asdict(Config())
     for name in ("model", "epochs", "batch_size", "learning_rate", "validation"):
         assert f"[classic: {classic[name]}]" in shown
+
+
+def test_the_help_of_data_names_every_kind_and_only_what_changes_images(capsys):
+    helped = " ".join(in_process(capsys, "data", "export", "--help").split())
+    assert all(re.search(rf"\b{kind}[, ]", helped) for kind in KINDS)
+    helped = in_process(capsys, "data", "show", "--help")
+    assert "rotation_deg=10" in helped
+    assert "schedule" not in helped
 
 
 def test_show_prints_the_settings_of_a_recipe_with_the_changes(folder):

@@ -51,6 +51,12 @@ def backend_of_only_run(folder: Path) -> str:
     return backend
 
 
+def recorded_nll(folder: Path) -> str:
+    """The NLL of the only run, as an evaluation prints it."""
+    (record,) = folder.glob("runs/*/run.json")
+    return format(json.loads(record.read_text(encoding="utf-8"))["metrics"]["nll"], ".4f")
+
+
 def percentages(pattern: str, text: str) -> list[float]:
     return [float(number) for number in re.findall(pattern + r"(\d+\.\d+) ?%", text)]
 
@@ -85,6 +91,7 @@ def test_the_tutorial_runs_from_load_to_prediction(backend: str, tmp_path: Path)
         (reached,) = percentages(f"(?m){row}", done.stdout)
         assert abs(reached - accuracy) < 2
     assert percentages(r"mnist test: [^$]*?accuracy +", done.stdout)[0] > 90
+    assert re.findall(r"nll +(\S+)", done.stdout) == [recorded_nll(tmp_path)]  # of the calibrated network
 
     pictures = tmp_path / "pictures"
     names = {path.name for path in pictures.iterdir()}

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from mnistry.files import atomic_save, atomic_save_folder, atomic_write, remove_leftovers
+from permissions import read_only
 
 OLD, NEW = b"old " * 1000, b"new content " * 5000
 
@@ -122,14 +123,8 @@ def test_a_folder_that_is_a_file_is_an_error(tmp_path, put):
 def test_a_read_only_folder_is_an_error_and_keeps_its_file(tmp_path, put):
     path = tmp_path / "file.bin"
     path.write_bytes(OLD)
-    tmp_path.chmod(0o555)
-    try:
-        if os.access(tmp_path, os.W_OK):
-            pytest.skip("this user may write everywhere")
-        with pytest.raises(PermissionError):
-            put(path)
-    finally:
-        tmp_path.chmod(0o755)
+    with read_only(tmp_path), pytest.raises(PermissionError):
+        put(path)
     assert path.read_bytes() == OLD
 
 

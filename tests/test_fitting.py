@@ -14,6 +14,7 @@ import pytest
 from mnistry.augmentation import Augmentation
 from mnistry.dataset import Dataset
 from mnistry.engines import make_engine
+from mnistry.epochs import CompiledEpochs
 from mnistry.feeding import Feed, epoch_order
 from mnistry.fitting import fit
 
@@ -308,6 +309,66 @@ def test_a_feed_larger_than_its_room_sends_every_row_once_in_order():
     assert feed.steps == 9
     np.testing.assert_array_equal(sent, order)
     np.testing.assert_array_equal(sorted(sent), x)
+
+
+class RecordingEngine:
+    """Notes the bytes of all that is put on the device, and how many chunks are computed at a time."""
+
+    def __init__(self):
+        self.sizes = []
+        self.under_way = self.most_under_way = 0
+
+    def put(self, arrays):
+        self.sizes.append(sum(array.nbytes for array in arrays))
+        return arrays
+
+    def train(self, arrays, rows, first_step, seed):
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+
+    def test(self, arrays, rows):
+        self.train(arrays, rows, 0, 0)
+
+    def wait(self):
+        self.under_way = 0
+
+
+class NoModel:
+    """What an engine trains, where only the data matters."""
+
+    def reset_metrics(self):
+        pass
+
+    def get_metrics_result(self):
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("training_steps", "validation_steps", "resident"),
+    [
+        (60, 40, 2),  # both fit
+        (500, 30, 1),  # the validation data stays, training takes what it leaves
+        (30, 500, 1),  # and the other way round
+        (500, 500, 0),
+        (200, 60, 0),
+    ],
+)
+def test_training_and_validation_data_share_the_room_on_the_device(
+    training_steps, validation_steps, resident
+):
+    step_bytes, room = 16, 100 * 16
+    data = [(np.zeros(steps * step_bytes, np.uint8),) for steps in (training_steps, validation_steps)]
+    engine = RecordingEngine()
+    epochs = CompiledEpochs(NoModel(), engine, *data, (step_bytes, step_bytes), room, seed=0, shuffle=True)
+    assert len(engine.sizes) == resident
+    stays = sum(engine.sizes)
+    for run, steps in ((lambda: epochs.train(0), training_steps), (epochs.validate, validation_steps)):
+        engine.sizes.clear()
+        run()
+        assert sum(engine.sizes) in (0, steps * step_bytes)
+        assert stays + max(engine.sizes, default=0) <= room
+        assert len(engine.sizes) <= 12  # and none of the room lies idle
+    assert engine.most_under_way == 1
 
 
 @fused_only

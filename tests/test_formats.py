@@ -305,7 +305,11 @@ class Explosive:
     ("arrays", "parts"),
     [
         ({"x": IMAGES, "y": LABELS[:5]}, ["'x' and 'y'", "12 images", "5 labels"]),
-        ({"x": IMAGES, "y": np.full(12, 10)}, ["array 'y'", "index 0 is 10"]),
+        ({"x": IMAGES, "y": np.full(12, 25)}, ["array 'y'", "index 0 is 25", "array 'class_names' of texts"]),
+        (
+            {"x": IMAGES, "y": LABELS, "class_names": np.array(["a", "b"])},
+            ["index 0 is 7", "0 to 1 expected"],
+        ),
         ({"x": np.where(IMAGES > 250, np.nan, IMAGES)}, ["array 'x'", "is nan"]),
         ({"x": IMAGES.astype(float) - 1.0}, ["array 'x'", "is -1.0"]),
         ({"x": np.array([Explosive()], object), "y": LABELS}, ["array 'x'", "Python objects", "numpy.stack"]),
@@ -531,7 +535,7 @@ def test_a_missing_piece_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "parts"),
     [
-        ({"labels": [*range(10), 10, 11]}, ["index 10 is 10", "0 to 9"]),
+        ({"labels": [*range(10), 10, 11]}, ["index 10 is 10", "0 to 9", "names in the metadata"]),
         ({"labels": [-1] * 12}, ["index 0 is -1"]),
         ({"labels": [1, 2, None] + [3] * 9}, ["row 2", "no label"]),
         ({"labels": list("721041495906"), "label_type": pa.string()}, ["type string", "integers"]),

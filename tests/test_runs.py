@@ -13,6 +13,7 @@ import pytest
 
 from mnistry.errors import ModelError, RunError
 from mnistry.runs import FORMAT, Run, latest_run, new_run_path
+from permissions import read_only
 
 HISTORY = {"loss": [0.5, 1 / 3], "val_loss": [float("nan"), 1e-300]}
 SECONDS = {"fit": 1.25}
@@ -139,18 +140,13 @@ def test_a_run_cannot_be_created_where_nobody_may_write():
 
 def test_a_read_only_directory_is_an_error_and_keeps_its_files(run, trained):
     before = files(run.path)
-    run.path.chmod(0o555)
-    try:
-        if os.access(run.path, os.W_OK):
-            pytest.skip("this user may write everywhere")
+    with read_only(run.path):
         with pytest.raises(RunError, match=r"cannot create the run directory.*Permission denied"):
             Run.create(run.path / "below", {})
         with pytest.raises(RunError, match=r"checkpoint.npz': Permission denied.*intact.*--resume"):
             run.save_epoch(trained, 3, HISTORY, SECONDS)
         with pytest.raises(RunError, match=r"model.keras': Permission denied"):
             run.save_model(trained)
-    finally:
-        run.path.chmod(0o755)
     assert files(run.path) == before
 
 

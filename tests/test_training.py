@@ -31,6 +31,7 @@ from mnistry.recipes import Config
 from mnistry.runs import Run
 from mnistry.splits import Splits, prepare_data
 from mnistry.training import resume, train
+from permissions import read_only
 
 OWN_MODEL = """
 import keras
@@ -600,6 +601,44 @@ def test_a_run_on_another_back_end_is_refused_with_a_way_out(copied, data):
         resume(copied.path, data, epochs=4)
 
 
+def test_a_resumed_run_says_that_it_stays_on_its_own_back_end(copied, data, monkeypatch, no_pictures):
+    backend = keras.backend.backend()
+    other = "tensorflow" if backend != "tensorflow" else "jax"
+    said = f"the run began on {backend} and goes on there, whatever KERAS_BACKEND says ({other})"
+    for wanted, expected in ((other, [said]), (backend, [])):
+        monkeypatch.setenv("KERAS_BACKEND", wanted)
+        notes = []
+        epochs = copied.record["config"]["epochs"] + 1
+        copied = resume(copied.path, data, epochs=epochs, verbose=0, note=notes.append)
+        assert notes == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"model": 3}, TypeError, "model must be text, received 3"),
+        ({"epochs": "x"}, TypeError, "epochs must be a whole number, received 'x'"),
+        ({"epochs": 2.5}, TypeError, "epochs must be a whole number, received 2.5"),
+        ({"validation": None}, TypeError, "validation must be a number, received None"),
+        ({"seed": True}, TypeError, "seed must be a whole number, received True"),
+        ({"augmentation": 5}, TypeError, "augmentation must be an Augmentation, received 5"),
+        ({"data": 5}, TypeError, "data must be a path, .* received int"),
+        ({"data": ()}, TypeError, "data must be a path, .* received tuple"),
+        ({"data": (([0], [0]), None)}, TypeError, "data must be a path"),
+        ({"ensemble": "two"}, ValueError, "ensemble must be a whole number .* received 'two'"),
+    ],
+)
+def test_a_setting_of_another_type_says_what_was_expected(settings, error, message):
+    with pytest.raises(error, match=message):
+        train(**settings)
+
+
+def test_numbers_of_numpy_become_those_of_python():
+    config = Config(epochs=np.int64(3), learning_rate=np.float32(0.5), weight_decay=0)
+    assert config == Config(epochs=3, learning_rate=0.5)
+    assert [type(value) for value in (config.epochs, config.learning_rate)] == [int, float]
+
+
 # Ctrl-C and a full disk, in real processes
 
 CHILD = """
@@ -731,14 +770,9 @@ def test_a_full_disk_is_an_error_at_every_step_and_costs_nothing(
 
 def test_a_run_directory_that_became_read_only_is_an_error_and_stays(copied, data):
     before = files(copied.path)
-    copied.path.chmod(0o555)
-    try:
-        if os.access(copied.path, os.W_OK):
-            pytest.skip("this user may write everywhere")
-        with pytest.raises(RunError, match=r"cannot write '.*run\.json': Permission denied"):
-            resume(copied.path, data, epochs=4, verbose=0)
-    finally:
-        copied.path.chmod(0o755)
+    denied = pytest.raises(RunError, match=r"cannot write '.*run\.json': Permission denied")
+    with read_only(copied.path), denied:
+        resume(copied.path, data, epochs=4, verbose=0)
     assert files(copied.path) == before
 
 

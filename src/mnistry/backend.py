@@ -128,7 +128,9 @@ def _muted_standard_error() -> Iterator[None]:
         os.dup2(held.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except (
+            BaseException
+        ):  # raised again: Ctrl-C, too, ends the block, and what was held back may explain it
             os.dup2(saved, 2)
             held.seek(0)
             sys.stderr.write(held.read().decode(errors="replace"))

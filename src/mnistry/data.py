@@ -217,6 +217,6 @@ def _atomic_folder(path: Path) -> Iterator[Path]:
         if path.is_dir():
             path.rmdir()  # not every system renames onto an empty folder
         temporary.rename(path)
-    except BaseException:
+    except BaseException:  # raised again: after Ctrl-C, too, nothing half-written stays
         shutil.rmtree(temporary, ignore_errors=True)
         raise

@@ -136,19 +136,28 @@ class Dataset:
         )
 
 
-def check_labels(labels: NDArray[Any], num_classes: int, source: str) -> None:
-    """Raise a DataError that names the first of the (n,) integer `labels` outside 0..num_classes - 1."""
+def check_labels(labels: NDArray[Any], num_classes: int, source: str, hint: str = "") -> None:
+    """See that the (n,) integer `labels` lie in 0..num_classes - 1.
+
+    Raises:
+        DataError: one does not; names the first and, where that needs more classes, ends with `hint`.
+    """
     outside = (labels < 0) | (labels >= num_classes)
     if outside.any():
         index = int(outside.argmax())
+        hint = hint if labels[index] >= 0 else ""
         raise DataError(
             f"{source}: the label at index {index} is {labels[index]}, outside the {num_classes} classes; "
-            f"0 to {num_classes - 1} expected"
+            f"0 to {num_classes - 1} expected{hint}"
         )
 
 
 def check_class_names(names: tuple[str, ...], source: str) -> None:
-    """Raise a DataError unless there are 1 to 256 names, each printable, not blank and given once."""
+    """See that there are 1 to 256 names, each printable, not blank and given once.
+
+    Raises:
+        DataError: there are not.
+    """
     if not 1 <= len(names) <= MAX_CLASSES:
         raise DataError(f"{source}: {len(names)} classes; 1 to {MAX_CLASSES} expected")
     for index, name in enumerate(names):

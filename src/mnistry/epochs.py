@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from mnistry.engines import Engine
-from mnistry.feeding import Feed, epoch_order
+from mnistry.feeding import Feed, Order, count_bytes, epoch_order
 from mnistry.inputs import is_array
 
 Logs = dict[str, Any]
@@ -41,17 +41,21 @@ class CompiledEpochs:
         shuffle: bool,
     ) -> None:
         self._model, self._engine, self._seed, self._shuffle = model, engine, seed, shuffle
-        self._training = Feed(training, batch_sizes[0], engine.put, chunk_bytes)
-        self.count = self._training.count
         self.validates = validation is not None
         if validation is not None:
-            self._validation = Feed(validation, batch_sizes[1], engine.put, chunk_bytes)
+            # Half of the room, or more where the training data does not need its own half.
+            share = max(chunk_bytes // 2, chunk_bytes - count_bytes(training))
+            share = min(share, count_bytes(validation))
+            self._validation = Feed(validation, batch_sizes[1], engine.put, share)
+            chunk_bytes -= share
+        self._training = Feed(training, batch_sizes[0], engine.put, chunk_bytes)
+        self.count = self._training.count
 
     def train(self, epoch: int) -> Logs:
         self._model.reset_metrics()
         order = epoch_order(self.count, self._seed, epoch, self._shuffle)
         step = epoch * self._training.steps
-        for arrays, rows in self._training.chunks(order):
+        for arrays, rows in self._chunks(self._training, order):
             self._engine.train(arrays, rows, step, self._seed)
             step += len(rows)
         self._engine.wait()
@@ -60,9 +64,15 @@ class CompiledEpochs:
     def validate(self) -> Logs:
         self._model.reset_metrics()
         order = epoch_order(self._validation.count, self._seed, 0, shuffle=False)
-        for arrays, rows in self._validation.chunks(order):
+        for arrays, rows in self._chunks(self._validation, order):
             self._engine.test(arrays, rows)
         return _metrics(self._model)
+
+    def _chunks(self, feed: Feed, order: Order) -> Iterator[tuple[Any, Order]]:
+        for arrays, rows in feed.chunks(order):
+            if not feed.resident:
+                self._engine.wait()  # for the chunk before: while it was computed this one was sent, no more
+            yield arrays, rows
 
 
 class KerasEpochs:

@@ -41,7 +41,7 @@ class Feed:
         self._batch_size = batch_size
         self._put = put
         self._map = keras.tree.map_structure
-        total = sum(leaf.nbytes for leaf in leaves)
+        total = count_bytes(arrays)
         self.resident = total <= chunk_bytes
         if self.resident:
             self._arrays = put(arrays)
@@ -74,6 +74,13 @@ class Feed:
                 part = rows[start : start + self._steps_per_chunk]
                 chosen = self._put(self._map(lambda array, part=part: array[part.ravel()], self._arrays))
                 yield chosen, np.arange(part.size, dtype=np.int32).reshape(part.shape)
+
+
+def count_bytes(arrays: Any) -> int:
+    """The bytes of a nested structure of arrays."""
+    import keras
+
+    return sum(leaf.nbytes for leaf in keras.tree.flatten(arrays))
 
 
 def epoch_order(count: int, seed: int, epoch: int, shuffle: bool) -> Order:

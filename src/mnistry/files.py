@@ -41,6 +41,9 @@ def atomic_save(path: str | os.PathLike[str], save: Callable[[Path], object]) ->
 
     For libraries that insist on opening the file themselves. The temporary name keeps the suffix of
     `path`, because some of them choose the format by it.
+
+    Raises:
+        OSError: as `atomic_write`; what `save` raises passes through, and `path` is unchanged.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
@@ -56,6 +59,9 @@ def atomic_save_folder(path: str | os.PathLike[str], save: Callable[[Path], obje
     If `save` raises, `path` stays as it was and the temporary folder is removed. A folder cannot be renamed
     onto another, so an older one is first moved aside: a crash between the two renamings leaves it there,
     beside `path`, as `.NAME.PID.old`.
+
+    Raises:
+        OSError: as `atomic_write`; what `save` raises passes through.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -68,7 +74,7 @@ def atomic_save_folder(path: str | os.PathLike[str], save: Callable[[Path], obje
         if path.exists():
             path.rename(old)
         temporary.rename(path)
-    except BaseException:
+    except BaseException:  # raised again: after Ctrl-C, too, the old folder is back
         if old.exists():
             old.rename(path)
         shutil.rmtree(temporary, ignore_errors=True)
@@ -83,7 +89,7 @@ def _replacement(path: Path, temporary: Path, *, flush: bool = True) -> Iterator
     try:
         yield
         temporary.replace(path)
-    except BaseException:
+    except BaseException:  # raised again: after Ctrl-C, too, nothing half-written stays
         temporary.unlink(missing_ok=True)
         raise
     if flush:

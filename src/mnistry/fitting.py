@@ -76,8 +76,9 @@ def fit(
         augment: (key, images) -> images, a pure function in the back end's own operations, applied to
             each batch of x inside the program. The key is a `jax.random` key, or on TensorFlow an int32
             seed of shape (2,) for `tf.random.stateless_*`.
-        chunk_bytes: data larger than this is sent to the device in chunks of an epoch; by default what
-            the device can hold.
+        chunk_bytes: what training and validation data may take on the device together; what is larger is
+            sent in chunks of an epoch, of which one more may be on its way. By default what the device can
+            hold.
 
     Returns:
         The `keras.callbacks.History`. After a first Ctrl-C the epoch is finished and training ends as if

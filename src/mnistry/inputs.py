@@ -59,7 +59,11 @@ def as_arrays(x: Any, y: Any, sample_weight: Any, what: str) -> tuple[Any, ...]:
 
 
 def example_weights(y: Any, class_weight: Mapping[int, float] | None, sample_weight: Any) -> Any:
-    """The weight of each example, or None where all weigh the same."""
+    """The weight of each example, or None where all weigh the same.
+
+    Raises:
+        ValueError: both kinds of weights are given, or `class_weight` for several outputs.
+    """
     if class_weight is None:
         return sample_weight
     if sample_weight is not None:
@@ -75,7 +79,11 @@ def example_weights(y: Any, class_weight: Mapping[int, float] | None, sample_wei
 
 
 def split_arrays(arrays: tuple[Any, ...], validation_split: float) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """The arrays before and from the point that `model.fit` would split them at."""
+    """The arrays before and from the point that `model.fit` would split them at.
+
+    Raises:
+        ValueError: one of the two parts would be empty.
+    """
     import keras
 
     count = len(keras.tree.flatten(arrays)[0])

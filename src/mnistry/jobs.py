@@ -38,7 +38,11 @@ NEEDED_LATER = (
 
 
 def build_compiled(config: Config, num_classes: int, images: int) -> keras.Model:
-    """The model with its first weights, loss, optimizer and metric, for training on so many images."""
+    """The model with its first weights, loss, optimizer and metric, for training on so many images.
+
+    Raises:
+        ModelError: there is no such model, or it does not take images and give logits.
+    """
     fix_seed(config.seed)
     steps = -(-images // config.batch_size) * config.epochs
     with hasty_compilation():
@@ -111,6 +115,10 @@ def finish(
         clock: counts the seconds of the record.
         note: is told what could not be done.
         history: the metrics of each epoch; without them no curves are drawn.
+
+    Raises:
+        RunError: the run directory cannot be written.
+        ModelError: the network gives values that are not finite.
     """
     note = note or (lambda text: None)
     calibration = None
@@ -140,7 +148,11 @@ def finish(
 def draw_plots(
     run: Run, history: Mapping[str, Sequence[float]] | None, evaluation: Evaluation, test: Dataset
 ) -> None:
-    """Write the pictures of a run: its curves, confusion matrix, mistakes and first test image."""
+    """Write the pictures of a run: its curves, confusion matrix, mistakes and first test image.
+
+    Raises:
+        RunError: the run directory cannot be written.
+    """
     from matplotlib.figure import Figure
 
     from mnistry import plots

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -11,6 +12,13 @@ from mnistry.errors import ModelError
 WARM_UP = 0.2  # of the steps of a one-cycle schedule, in which the learning rate rises
 SCHEDULES = ("constant", "one-cycle")
 NO_AUGMENTATION = Augmentation()
+# Type of a setting -> what it may be given as, and that in words.
+_TAKEN: dict[type, tuple[type, str]] = {
+    str: (str, "text"),
+    int: (numbers.Integral, "a whole number"),
+    float: (numbers.Real, "a number"),
+    Augmentation: (Augmentation, "an Augmentation"),
+}
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,10 @@ class Config:
         label_smoothing: share of the truth, 0..1, spread evenly over all classes.
         ema: momentum of an average of the weights over the steps, which becomes the model; 0 for none.
         augmentation: random changes of the training images.
+
+    Raises:
+        ValueError: a setting is out of its range.
+        TypeError: a setting is of another type.
     """
 
     model: str = "mlp"
@@ -51,6 +63,13 @@ class Config:
     def __post_init__(self) -> None:
         if isinstance(self.augmentation, dict):  # as JSON has it
             object.__setattr__(self, "augmentation", Augmentation(**self.augmentation))
+        for item in fields(self):
+            value, kind = getattr(self, item.name), type(getattr(Config, item.name))
+            taken, expected = _TAKEN[kind]
+            if not isinstance(value, taken) or isinstance(value, bool):
+                raise TypeError(f"{item.name} must be {expected}, received {value!r}")
+            if not isinstance(value, (kind, int)):  # one of NumPy's, which JSON would not take
+                object.__setattr__(self, item.name, kind(value))
         if self.epochs < 1:
             raise ValueError(f"epochs must be at least 1, received {self.epochs}")
         if self.batch_size < 1:
@@ -138,7 +157,7 @@ def find_recipe(name: str, **changes: Any) -> Config:
 
     Raises:
         ModelError: there is no such recipe.
-        TypeError: there is no such setting.
+        TypeError: there is no such setting, or it is of another type.
         ValueError: a setting is out of its range.
     """
     if name not in RECIPES:

@@ -12,6 +12,7 @@ from typing import Any
 
 from mnistry.backend import choose_backend
 from mnistry.data import load_data
+from mnistry.dataset import Dataset
 from mnistry.ensembles import complete_ensemble, list_members
 from mnistry.errors import RunError
 from mnistry.evaluation import evaluate
@@ -51,17 +52,24 @@ def train(
     Raises:
         MnistryError: the data, the model or the run directory is at fault.
         ValueError: a setting is out of its range.
-        TypeError: there is no setting of this name.
+        TypeError: there is no setting of this name, or it or `data` is of another type.
     """
-    if ensemble is not None and ensemble < 2:
-        raise ValueError(f"ensemble must be at least 2 networks, received {ensemble}")
-    if isinstance(data, tuple):
-        loaded, name = data, f"<{data[0].name}>"
-    else:
-        loaded, name = None, lasting_name(os.fspath(data))
-    if ":" in settings.get("model", ""):
-        settings["model"] = lasting_name(settings["model"])
+    if ensemble is not None and (not isinstance(ensemble, int) or ensemble < 2):
+        raise ValueError(f"ensemble must be a whole number of networks, at least 2, received {ensemble!r}")
+    loaded: Loaded | None = None
+    match data:
+        case str() | os.PathLike():
+            name = lasting_name(os.fspath(data))
+        case Dataset() as first, Dataset() | None as second:
+            loaded, name = (first, second), f"<{first.name}>"
+        case _:
+            raise TypeError(
+                "data must be a path, or (train, test) of which each is a Dataset or test None, "
+                f"received {type(data).__name__}"
+            )
     config = find_recipe(recipe, data=name, **settings)
+    if ":" in config.model:
+        config = replace(config, model=lasting_name(config.model))
     check_model_name(config.model)
     clock = Clock()
     if loaded is None and config.data == "mnist":
@@ -111,6 +119,7 @@ def resume(
     Raises:
         RunError: no such run, a damaged or newer one, or one whose data, model or back end is another now.
         MnistryError: as in `train`.
+        ValueError, TypeError: `epochs` is no number of at least 1.
     """
     run = Run.open(path)
     config = read_config(run)
@@ -120,13 +129,14 @@ def resume(
             f"{str(run.path / 'run.json')!r} holds settings that mnistry cannot use: no back end or status"
         )
     if epochs is not None:
-        if epochs < config.epochs:
+        longer = replace(config, epochs=epochs)
+        if longer.epochs < config.epochs:
             raise RunError(f"{str(run.path)!r} is set to {config.epochs} epochs: --epochs can only be more")
-        if epochs > config.epochs and config.schedule != "constant":
+        if longer.epochs > config.epochs and config.schedule != "constant":
             raise RunError(
                 f"{str(run.path)!r} cannot go on: its learning rate has ended after {config.epochs} epochs"
             )
-        config = replace(config, epochs=epochs)
+        config = longer
     elif status == "finished":
         return run
     if config.data.startswith("<") and data is None:
@@ -134,7 +144,10 @@ def resume(
             f"{str(run.path)!r} was trained on data in memory: resume it in Python with data=(train, test)"
         )
     clock = Clock()
+    wanted = os.environ.get("KERAS_BACKEND") or backend
     start(backend)
+    if note is not None and wanted != backend:
+        note(f"the run began on {backend} and goes on there, whatever KERAS_BACKEND says ({wanted})")
     clock.lap("import")
     splits = split_as_run(run, data or load_data(config.data), note)
     check_unchanged(run, describe_start(config, backend, splits), note)

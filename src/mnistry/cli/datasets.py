@@ -8,10 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from mnistry.cli.options import DataArgument, JsonOption, SetOption, change_settings
+from mnistry.cli.options import PICTURE_SUFFIXES, DataArgument, JsonOption, change_settings
 from mnistry.errors import MnistryError
 
-PICTURE_SUFFIXES = (".png", ".pdf", ".svg", ".jpg")
 AUGMENTED_COLUMNS = 10
 
 app = typer.Typer(
@@ -51,7 +50,14 @@ def show(
     recipe: Annotated[
         str | None, typer.Option(metavar="NAME", help="With --augment: that of this recipe.  [best]")
     ] = None,
-    changes: SetOption = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="With --augment: a strength of it, such as rotation_deg=10 or shift_px=2; may be repeated.",
+        ),
+    ] = None,
 ) -> None:
     """Draw a sheet of images with their labels, or of their augmentation.
 
@@ -84,7 +90,10 @@ def show(
         figure = Figure((0.8 * columns + 0.4, 0.95 * rows + 0.6))
         names = part.class_names
         plot_images(sample.images, sample.labels, columns=columns, class_names=names, figure=figure)
-    save_figure(figure, out)
+    try:
+        save_figure(figure, out)
+    except OSError as error:
+        raise MnistryError(f"cannot write {str(out)!r}: {error.strerror or error}") from error
     print(out)
 
 
@@ -95,7 +104,8 @@ def export(
     kind: Annotated[
         str | None,
         typer.Option(
-            help="idx, npz, csv, parquet or folder; taken from the suffix of DESTINATION by default."
+            help="idx, idx.gz, npz, csv, parquet or folder; by default taken from the suffix of DESTINATION "
+            "(.npz, .csv or .parquet)."
         ),
     ] = None,
 ) -> None:

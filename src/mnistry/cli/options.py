@@ -10,6 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
+# What pictures are drawn into.
+PICTURE_SUFFIXES = (".png", ".pdf", ".svg", ".jpg")
+
 
 class Backend(StrEnum):
     """The back ends of Keras."""

@@ -138,8 +138,11 @@ def train(
 def _check_backend(path: Path, backend: str | None) -> None:
     from mnistry.runs import Run
 
-    if backend is not None and backend != Run.open(path).record.get("backend"):
-        raise RunError(f"{str(path)!r} began on another back end than {backend}: leave out --backend")
+    began = Run.open(path).record.get("backend")
+    if backend is not None and began is not None and backend != began:
+        raise RunError(
+            f"{str(path)!r} began on {began} and goes on only there, not on {backend}: leave out --backend"
+        )
 
 
 def _print_settings(settings: dict[str, Any], as_json: bool) -> None:

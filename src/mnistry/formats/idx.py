@@ -84,12 +84,20 @@ def _is_idx(file: Path) -> bool:
 
 
 def read_images(path: Path) -> NDArray[np.uint8]:
-    """Return the (n, 28, 28) uint8 images of one IDX file."""
+    """Return the (n, 28, 28) uint8 images of one IDX file.
+
+    Raises:
+        DataError: a damaged or truncated file, other contents, or pixels that `as_images` refuses.
+    """
     return as_images(_read_file(path, IMAGES), f"'{path}'")
 
 
 def read_labels(path: Path) -> NDArray[np.uint8]:
-    """Return the (n,) uint8 labels of one IDX file."""
+    """Return the (n,) uint8 labels of one IDX file.
+
+    Raises:
+        DataError: a damaged or truncated file, other contents, or labels that `as_labels` refuses.
+    """
     return as_labels(_read_file(path, LABELS), 10, f"'{path}'")
 
 
@@ -192,7 +200,11 @@ def _read_file(path: Path, expected: int) -> NDArray[np.uint8]:
 
 
 def parse_header(header: bytes, expected: int, source: str) -> tuple[int, ...]:
-    """Return the shape that an IDX header states, after checking its length and magic number."""
+    """Return the shape that an IDX header states, after checking its length and magic number.
+
+    Raises:
+        DataError: it is too short, or has another magic number than `expected`.
+    """
     length = 4 + 4 * (expected & 0xFF)
     if len(header) >= 4 and int.from_bytes(header[:4], "big") != expected:
         raise DataError(

@@ -95,7 +95,8 @@ def _part(arrays: dict[str, NDArray[Any]], keys: tuple[str, str], names: tuple[s
     images = as_images(arrays[keys[0]], f"'{path}', array {keys[0]!r}")
     if keys[1] not in arrays:
         return Part(images, None, names)
-    labels = as_labels(arrays[keys[1]], len(names), f"'{path}', array {keys[1]!r}")
+    hint = "" if "class_names" in arrays else "; an array 'class_names' of texts declares other classes"
+    labels = as_labels(arrays[keys[1]], len(names), f"'{path}', array {keys[1]!r}", hint)
     check_counts(images, labels, f"'{path}', arrays {keys[0]!r} and {keys[1]!r}")
     return Part(images, labels, names)
 

@@ -140,9 +140,10 @@ def _read_file(path: Path) -> Part:
     if None in labels:
         raise DataError(f"{source}, row {labels.index(None)}: no label; an integer expected")
     class_names = _read_class_names(schema.metadata or {}, source)
+    hint = "" if class_names != DIGITS else "; names in the metadata 'huggingface' declare other classes"
     return Part(
         np.stack(images),
-        as_labels(np.array(labels), len(class_names), source) if labelled else None,
+        as_labels(np.array(labels), len(class_names), source, hint) if labelled else None,
         class_names,
     )
 

@@ -58,8 +58,10 @@ def as_images(values: NDArray[Any], source: str) -> NDArray[np.uint8]:
     return images.astype(np.uint8)
 
 
-def as_labels(values: NDArray[Any], num_classes: int, source: str) -> NDArray[np.uint8]:
+def as_labels(values: NDArray[Any], num_classes: int, source: str, hint: str = "") -> NDArray[np.uint8]:
     """Return the labels as (n,) uint8; takes (n,) or (n, 1) integers, also written as floats.
+
+    The `hint` says what to do about a label outside the classes.
 
     Raises:
         DataError: another shape or type, a fraction, NaN, or a label outside 0..num_classes - 1.
@@ -76,12 +78,16 @@ def as_labels(values: NDArray[Any], num_classes: int, source: str) -> NDArray[np
         if fractions.any():
             index = int(fractions.argmax())
             raise DataError(f"{source}: the label at index {index} is {values[index]}; an integer expected")
-    check_labels(values, num_classes, source)
+    check_labels(values, num_classes, source, hint)
     return values.astype(np.uint8)
 
 
 def check_counts(images: NDArray[Any], labels: NDArray[Any], source: str) -> None:
-    """Raise a DataError unless there is one label for each image."""
+    """See that there is one label for each image.
+
+    Raises:
+        DataError: there is not.
+    """
     if len(images) != len(labels):
         raise DataError(
             f"{source}: {len(images)} images but {len(labels)} labels; one label an image expected"
@@ -89,7 +95,11 @@ def check_counts(images: NDArray[Any], labels: NDArray[Any], source: str) -> Non
 
 
 def check_ten_classes(dataset: Dataset, kind: str) -> None:
-    """Raise a DataError if a format that cannot carry class names could not be read back."""
+    """See that a data set can be read back from a format that cannot carry class names.
+
+    Raises:
+        DataError: it has a label above 9.
+    """
     if dataset.labels.max() >= len(DIGITS):
         raise DataError(
             f"{dataset.name}: label {dataset.labels.max()} cannot be written as {kind}, which has no place "
