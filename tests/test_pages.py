@@ -52,7 +52,7 @@ def match(images: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def read(picture: NDArray[np.uint8]) -> str:
-    return "\n".join(line.text for line in pages.read_page(picture, match))
+    return "\n".join(line.text for line in pages.read_page(picture, pages.Options(match)))
 
 
 def test_digits_are_read_from_left_to_right() -> None:
@@ -113,7 +113,7 @@ def test_a_one_as_high_as_the_picture_is_no_rule() -> None:
 def test_the_boxes_are_in_pixels_of_the_picture() -> None:
     picture = write("3508")
     large = cv2.resize(picture, None, fx=6, fy=6, interpolation=cv2.INTER_LINEAR)
-    lines = pages.read_page(large, match)
+    lines = pages.read_page(large, pages.Options(match))
     for index, digit in enumerate(lines[0].digits):
         x, y, width, height = digit.box
         ink = np.argwhere(picture[:, 25 + index * 80 : 25 + (index + 1) * 80] < 128)
@@ -129,7 +129,7 @@ def test_a_picture_made_smaller_while_it_is_loaded_gives_boxes_of_the_whole() ->
     gray, size = pictures.load_shrunk(file.getvalue(), 1600)
     assert size == picture.shape
     assert max(gray.shape) == 1600
-    x, _, width, _ = pages.read_page(gray, match, size=size)[0].digits[-1].box
+    x, _, width, _ = pages.read_page(gray, pages.Options(match), size=size)[0].digits[-1].box
     assert picture.shape[1] * 0.7 < x < x + width <= picture.shape[1]
 
 
@@ -152,7 +152,7 @@ def test_a_blank_page_has_no_ink() -> None:
     rng = np.random.default_rng(0)
     page = np.clip(200 + np.linspace(-40, 40, 400) + rng.normal(0, 4, (300, 400)), 0, 255).astype(np.uint8)
     with pytest.raises(ImageError, match="no ink"):
-        pages.read_page(page, match)
+        pages.read_page(page, pages.Options(match))
 
 
 def test_a_bright_spot_does_not_change_the_polarity() -> None:
@@ -238,4 +238,4 @@ def test_faint_strokes_of_a_drawing_are_kept() -> None:
 def test_a_page_full_of_specks_is_refused_at_once():
     noise = np.random.default_rng(3).integers(0, 256, (497, 422), np.uint8)
     with pytest.raises(ImageError, match="marks, which is no page of digits"):
-        pages.read_page(noise, lambda images: np.full((len(images), 10), 0.1))
+        pages.read_page(noise, pages.Options(lambda images: np.full((len(images), 10), 0.1)))

@@ -313,3 +313,25 @@ def test_a_pattern_that_is_none_is_an_error_before_anything_is_read() -> None:
         read("missing.png", say_seven, pattern="(")
     with pytest.raises(ValueError, match="expect"):
         read("missing.png", say_seven, expect=0)
+
+
+def test_a_page_is_chosen_by_its_number(tmp_path: Path) -> None:
+    pages = [Image.fromarray(draw_one()), Image.fromarray(draw_one(150))]
+    pages[0].save(tmp_path / "scan.tif", save_all=True, append_images=pages[1:])
+    content = (tmp_path / "scan.tif").read_bytes()
+    for source in (tmp_path / "scan.tif", content):
+        second = read(source, say_seven, page=2)
+        assert (second.size, second.page) == ((150, 90), 2)
+        assert read(source, say_seven).size == (120, 90)
+        with pytest.raises(ImageError, match="has 2 pages; there is no page 3"):
+            read(source, say_seven, page=3)
+    with pytest.raises(ImageError, match="has 1 page; there is no page 0"):
+        read(draw_one(), say_seven, page=0)
+
+
+def test_a_stream_is_read_and_can_be_shown(tmp_path: Path) -> None:
+    Image.fromarray(draw_one()).save(tmp_path / "one.png")
+    with (tmp_path / "one.png").open("rb") as stream:
+        reading = read(stream, say_seven)
+    assert reading.file == str(tmp_path / "one.png")
+    assert reading.source == (tmp_path / "one.png").read_bytes()

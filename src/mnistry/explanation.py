@@ -1,8 +1,4 @@
-"""Pictures of what the reader did: the answers drawn on the photo, and a panel for every step.
-
-draw_overlay   the photo with boxes, labels and confidences; refused marks in another colour
-draw_steps     photo, ink, every line upright with its pieces coloured, and what the network saw
-"""
+"""What the reader did with a picture, step by step."""
 
 from __future__ import annotations
 
@@ -13,99 +9,125 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistry.cutting import cut_pieces
-from mnistry.imaging import measure_stroke
+from mnistry.imaging import find_polarity, measure_stroke
 from mnistry.pages import LONGEST_PX, SHORTEST_PX
-from mnistry.paper import enlarge, find_page_ink
+from mnistry.paper import enlarge, find_page_ink, flatten_paper
 from mnistry.pictures import Gray, shrink
-from mnistry.segmentation import find_marks, group_lines, straighten
+from mnistry.plots.readings import draw_seen
+from mnistry.plots.style import INK, SMALL_PT, set_figure_title, start_sized_figure
+from mnistry.segmentation import Mark, find_marks, group_lines, straighten
 
 if TYPE_CHECKING:
-    from mnistry.readings import Digit, Line
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-Picture = NDArray[np.uint8]
+    from mnistry.readings import Line
 
-ACCEPTED, REFUSED = (0, 140, 60), (210, 40, 40)  # RGB
-PANEL_PX = 1000  # width of the picture of the steps
-OVERLAY_PX = 1200  # longest side of the overlay, which is enlarged or made smaller to about that
-TILE_PX = 56  # of one digit as the network saw it
-BACKGROUND = 90
+WIDTH_INCHES = 11.0
+MOST_LINES = 6  # shown made upright
+SEEN_COLUMNS = 16
+# Okabe and Ito's palette on white paper, each beside one that differs from it in brightness.
+COLOURS = np.array(
+    [(0, 114, 178), (230, 159, 0), (0, 158, 115), (213, 94, 0), (86, 180, 233), (160, 80, 130)]
+)
 
 
-def draw_overlay(gray: Gray, lines: Sequence[Line], size: tuple[int, int] | None = None) -> Picture:
-    """Return the photo with what was read, (height, width, 3) uint8 RGB.
+def plot_steps(
+    gray: Gray,
+    lines: Sequence[Line],
+    *,
+    invert: bool | None = None,
+    title: str = "",
+    figure: Figure | None = None,
+) -> Figure:
+    """The way from a picture to its digits, a panel a step.
+
+    The panels are the upright picture in gray, the picture with the paper flattened, its ink, the marks
+    coloured line by line, the first lines made upright and cut into pieces, and what the network saw.
 
     Args:
-        gray: the upright picture, (height, width) uint8.
-        lines: what was read.
-        size: (height, width) in pixels that the boxes count in; by default those of `gray`.
-    """
-    import cv2
-
-    height, width = size or gray.shape
-    page = enlarge(shrink(gray, OVERLAY_PX), OVERLAY_PX)
-    picture = np.asarray(cv2.cvtColor(page, cv2.COLOR_GRAY2RGB), np.uint8)
-    across, down = page.shape[1] / width, page.shape[0] / height
-    for digit in (digit for line in lines for digit in line.digits):
-        x, y, columns, rows = digit.box
-        first, last = (
-            (round(x * across), round(y * down)),
-            (round((x + columns) * across), round((y + rows) * down)),
-        )
-        colour = ACCEPTED if digit.accepted else REFUSED
-        cv2.rectangle(picture, first, last, colour, 2)
-        text = f"{digit.label} {digit.confidence:.2f}" if digit.accepted else "?"
-        place = (first[0], max(14, first[1] - 5))
-        cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.55, colour, 2, cv2.LINE_AA)
-    return picture
-
-
-def draw_steps(gray: Gray, lines: Sequence[Line], invert: bool | None = None) -> Picture:
-    """Return the steps one below the other, (height, PANEL_PX, 3) uint8 RGB.
-
-    They are the page, its ink, every line made upright with each piece in a colour of its own, and the
-    28 x 28 images that the network saw, with its answers; a red answer was refused.
+        gray: the picture, (height, width) uint8, as `pictures.load_gray` gives it.
+        lines: what was read in it.
+        invert: True for light ink on dark paper, False for dark on light, None to find out.
+        title: above the figure.
+        figure: where to draw, made as large as is needed; a new one without it.
 
     Raises:
         ImageError: there is no ink.
     """
-    import cv2
-
     page = enlarge(shrink(gray, LONGEST_PX), SHORTEST_PX)
-    ink = find_page_ink(page, invert)
-    panels = [cv2.cvtColor(page, cv2.COLOR_GRAY2RGB), cv2.cvtColor(ink, cv2.COLOR_GRAY2RGB)]
-    panels += [_colour_pieces(straighten(marks).ink) for marks in group_lines(find_marks(ink))]
-    panels += [_show_seen(line.digits) for line in lines]
-    return np.vstack([_fit(np.asarray(panel, np.uint8)) for panel in panels])
+    light_ink = find_polarity(page) if invert is None else invert
+    ink = find_page_ink(page, light_ink)
+    grouped = group_lines(find_marks(ink))
+    strips = [straighten(marks).ink for marks in grouped[:MOST_LINES]]
+    raised = flatten_paper(page if light_ink else 255 - page)
+    top = max(1.0, float(np.percentile(raised, 99.8)))
+    flattened = (255 - np.clip(raised * (255 / top), 0, 255)).astype(np.uint8)
+
+    halves = WIDTH_INCHES / 2 * page.shape[0] / page.shape[1]
+    stacked = halves < 0.25 * WIDTH_INCHES  # a wide picture has the whole width for each panel
+    pictures = [(2 * halves if stacked else halves) + 0.25] * (4 if stacked else 2)
+    strip_inches = [min(1.4, WIDTH_INCHES * strip.shape[0] / strip.shape[1]) + 0.25 for strip in strips]
+    rows = sum(-(-len(line.digits) // SEEN_COLUMNS) for line in lines)
+    heights = [*pictures, *strip_inches, 0.95 * max(1, rows) + 0.25]
+    figure = start_sized_figure(figure, (WIDTH_INCHES, sum(heights) + 0.5))
+    grid = figure.add_gridspec(len(heights), 1 if stacked else 2, height_ratios=heights)
+    first = [grid[i] if stacked else grid[i // 2, i % 2] for i in range(4)]
+    steps = (
+        ("1  the picture, upright, in the gray that shows the ink best", page),
+        ("2  the paper flattened: light, shadow and polarity are gone", flattened),
+        ("3  the ink alone, without rules and the paper's grain", 255 - ink),
+        (
+            f"4  the marks, without dirt, in {len(grouped)} line{'s'[: len(grouped) != 1]}",
+            _colour_lines(grouped, page),
+        ),
+    )
+    for place, (caption, picture) in zip(first, steps, strict=True):
+        _show(figure.add_subplot(place), caption, picture)
+    for number, strip in enumerate(strips):
+        caption = f"5  line {number + 1}, level, upright, cut wherever two digits might meet"
+        _show(figure.add_subplot(grid[len(pictures) + number, :]), caption, _colour_pieces(strip))
+    seen = figure.add_subplot(grid[len(heights) - 1, :])
+    draw_seen(seen, lines, SEEN_COLUMNS)
+    _write_caption(seen, "6  what the network saw of the most probable way to put the pieces together")
+    set_figure_title(figure, title)
+    return figure
 
 
-def _colour_pieces(strip: Gray) -> Picture:
-    picture = np.zeros((*strip.shape, 3), np.uint8)
-    rng = np.random.default_rng(0)
-    for piece in cut_pieces(strip, max(2.0, measure_stroke(strip))):
-        x, y, width, height = piece.box
-        colour = rng.uniform(0.3, 1, 3)
-        field = picture[y : y + height, x : x + width]
-        np.maximum(field, (piece.ink[:, :, None] * colour).astype(np.uint8), out=field)
+def _show(ax: Axes, caption: str, picture: NDArray[np.uint8]) -> None:
+    ax.imshow(picture, cmap="gray", vmin=0, vmax=255)
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.set_anchor("W")
+    _write_caption(ax, caption)
+
+
+def _write_caption(ax: Axes, caption: str) -> None:
+    ax.set_title(caption, fontsize=SMALL_PT, color=INK, loc="left")
+
+
+def _colour_lines(lines: Sequence[Sequence[Mark]], page: Gray) -> NDArray[np.uint8]:
+    """Return the marks on white paper, all of a line in one colour."""
+    picture = np.full((*page.shape, 3), 255, np.uint8)
+    for number, marks in enumerate(lines):
+        for mark in marks:
+            x, y, width, height = mark.box
+            _paint(picture[y : y + height, x : x + width], mark.ink, number)
     return picture
 
 
-def _show_seen(digits: Sequence[Digit]) -> Picture:
-    import cv2
-
-    tiles = []
-    for digit in digits:
-        large = cv2.resize(digit.image, (TILE_PX, TILE_PX), interpolation=cv2.INTER_NEAREST)
-        tile = np.full((TILE_PX + 18, TILE_PX + 4, 3), BACKGROUND, np.uint8)
-        tile[:TILE_PX, :TILE_PX] = large[:, :, None]
-        colour = (255, 255, 255) if digit.accepted else (255, 110, 110)
-        text = f"{digit.label} {digit.confidence:.2f}"
-        cv2.putText(tile, text, (1, TILE_PX + 13), cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, 1, cv2.LINE_AA)
-        tiles.append(tile)
-    return np.hstack(tiles)
+def _colour_pieces(strip: Gray) -> NDArray[np.uint8]:
+    """Return the strip on white paper, each piece in another colour than its neighbours."""
+    picture = np.full((*strip.shape, 3), 255, np.uint8)
+    for number, piece in enumerate(cut_pieces(strip, max(2.0, measure_stroke(strip)))):
+        x, y, width, height = piece.box
+        _paint(picture[y : y + height, x : x + width], piece.ink, number)
+    return picture
 
 
-def _fit(panel: Picture) -> Picture:
-    """Return the panel made PANEL_PX wide: smaller where it is wider, else with a margin."""
-    panel = shrink(panel, PANEL_PX)
-    panel = panel[:, :PANEL_PX]
-    return np.pad(panel, ((0, 6), (0, PANEL_PX - panel.shape[1]), (0, 0)), constant_values=BACKGROUND)
+def _paint(field: NDArray[np.uint8], ink: Gray, number: int) -> None:
+    """Lay ink of the numbered colour over a field of paper."""
+    cover = ink[:, :, None] / 255
+    np.minimum(
+        field, np.rint(255 - cover * (255 - COLOURS[number % len(COLOURS)])).astype(np.uint8), out=field
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,22 +28,11 @@ NEVER = 2.0  # no confidence reaches it
 WIDEST = 1.3  # of one digit: width per height
 
 
-def read_page(
-    gray: Gray,
-    predict: Predict,
-    *,
-    size: tuple[int, int] | None = None,
-    invert: bool | None = None,
-    threshold: float = 0.0,
-    class_names: Sequence[str] = DIGIT_NAMES,
-    pattern: re.Pattern[str] | None = None,
-    name: str = "",
-) -> list[Line]:
-    """Return the lines of digits on a page, from top to bottom.
+@dataclass(frozen=True)
+class Options:
+    """How to read a page.
 
-    Args:
-        gray: the upright picture, (height, width) uint8.
-        size: (height, width) in pixels that the boxes count in; by default those of `gray`.
+    Attributes:
         predict: images -> probabilities (see `decoding`).
         invert: True for light ink on dark paper, False for dark on light, None to find out.
         threshold: confidence, 0..1, from which a digit is accepted.
@@ -50,15 +40,34 @@ def read_page(
         pattern: what the digits of every line are known to match: the most probable reading that does is
             accepted whatever its confidence, and where none does, nothing is. `Line.free_text` then has what
             would have been read without it.
+    """
+
+    predict: Predict
+    invert: bool | None = None
+    threshold: float = 0.0
+    class_names: Sequence[str] = DIGIT_NAMES
+    pattern: re.Pattern[str] | None = None
+
+
+def read_page(
+    gray: Gray, options: Options, *, size: tuple[int, int] | None = None, name: str = ""
+) -> list[Line]:
+    """Return the lines of digits on a page, from top to bottom.
+
+    Args:
+        gray: the upright picture, (height, width) uint8.
+        options: how to read it.
+        size: (height, width) in pixels that the boxes count in; by default those of `gray`.
         name: what an error calls the picture.
 
     Raises:
         ImageError: no ink is found.
     """
+    predict, pattern = options.predict, options.pattern
     page = enlarge(shrink(gray, LONGEST_PX), SHORTEST_PX)
     size = size or (gray.shape[0], gray.shape[1])
     scale = size[1] / page.shape[1], size[0] / page.shape[0]
-    marks = _find_writing(page, invert, name)
+    marks = _find_writing(page, options.invert, name)
     strips = [straighten(line) for line in group_lines(marks)]
     widths = [max(2.0, measure_stroke(strip.ink)) for strip in strips]
     pieces = [cut_pieces(strip.ink, width) for strip, width in zip(strips, widths, strict=True)]
@@ -71,41 +80,33 @@ def read_page(
         strips, paths = [whole[1]], [[whole[0]]]
 
     def describe(path: Sequence[Segment], strip: Strip, least: float) -> tuple[Digit, ...]:
-        return tuple(_to_digit(segment, strip, scale, size, least, class_names) for segment in path)
+        return tuple(_to_digit(segment, strip, scale, size, least, options.class_names) for segment in path)
 
-    lines = [Line(describe(path, strip, threshold)) for path, strip in zip(paths, strips, strict=True)]
+    lines = [
+        Line(describe(path, strip, options.threshold)) for path, strip in zip(paths, strips, strict=True)
+    ]
     if pattern is not None:
         for index, line in enumerate(zip(pieces, offered, widths, strict=True)):
-            match = find_best_match(*line, pattern, class_names)
+            match = find_best_match(*line, pattern, options.class_names)
             path, least = (paths[index], NEVER) if match is None else (match[0], 0.0)
             lines[index] = Line(describe(path, strips[index], least), free_text=lines[index].text)
     return [line for line in lines if line.digits]
 
 
-def read_single(
-    gray: Gray,
-    predict: Predict,
-    *,
-    size: tuple[int, int] | None = None,
-    invert: bool | None = None,
-    threshold: float = 0.0,
-    class_names: Sequence[str] = DIGIT_NAMES,
-    name: str = "",
-) -> Line:
+def read_single(gray: Gray, options: Options, *, size: tuple[int, int] | None = None, name: str = "") -> Line:
     """Return the one digit of a picture that holds exactly one; arguments and errors as for `read_page`.
 
     Where the page has one digit and nothing else that counts, it is that; else all its ink is taken for one.
+    It matches no pattern: `options.pattern` is left aside.
     """
     size = size or (gray.shape[0], gray.shape[1])
-    lines = read_page(
-        gray, predict, size=size, invert=invert, threshold=threshold, class_names=class_names, name=name
-    )
+    lines = read_page(gray, replace(options, pattern=None), size=size, name=name)
     if sum(len(line.digits) for line in lines) == 1:
         return lines[0]
     page = enlarge(shrink(gray, LONGEST_PX), SHORTEST_PX)
-    segment, strip = _see_whole(_find_writing(page, invert, name), predict)
+    segment, strip = _see_whole(_find_writing(page, options.invert, name), options.predict)
     scale = size[1] / page.shape[1], size[0] / page.shape[0]
-    return Line((_to_digit(segment, strip, scale, size, threshold, class_names),))
+    return Line((_to_digit(segment, strip, scale, size, options.threshold, options.class_names),))
 
 
 def _find_writing(page: Gray, invert: bool | None, name: str) -> list[Mark]:

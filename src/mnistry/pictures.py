@@ -27,6 +27,8 @@ EXIF_ORIENTATION = 0x0112  # the tag; 5 to 8 mean that height and width are exch
 MAX_DECODED_BYTES = 400 * 10**6  # as Pillow holds a picture: a byte a pixel in gray, else four
 MAX_STREAM_BYTES = 256 * 2**20  # of a pipe or another source whose size is not known beforehand
 
+_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+
 # What people give a picture's suffix although it is something else, by its first bytes.
 _LOOKALIKES = {
     b"<": "It looks like text (SVG, HTML or XML).",
@@ -48,21 +50,79 @@ def load_gray(source: Source) -> Gray:
     Raises:
         ImageError: the file cannot be opened or decoded, or has more than MAX_PIXELS pixels; the array
             holds NaN or values outside the ranges above.
+        TypeError: the source is none of these.
     """
     return load_shrunk(source, None)[0]
 
 
-def load_shrunk(source: Source, longest_px: int | None) -> tuple[Gray, tuple[int, int]]:
+def load_shrunk(source: Source, longest_px: int | None, page: int = 1) -> tuple[Gray, tuple[int, int]]:
     """Return the picture as gray levels, no side over `longest_px`, and its (height, width) in the file.
 
     A large picture is made smaller before anything else is done with it, a JPEG already while it is decoded:
-    that saves most of the time and of the memory. Arguments and errors are those of `load_gray`; None for
-    `longest_px` keeps the size.
+    that saves most of the time and of the memory. The arguments are those of `load_gray`; None for
+    `longest_px` keeps the size, and `page` counts from 1 in a TIFF file with several.
+
+    Raises:
+        ImageError, TypeError: as `load_gray`.
     """
-    try:
-        pixels, size = _load_pixels(source, longest_px)
+    with _named(source):
+        pixels, size = _load_pixels(source, longest_px, page)
         gray = _to_gray(_to_uint8(pixels))
         return gray if longest_px is None else shrink(gray, longest_px), size
+
+
+def load_colours(source: Source, longest_px: int, page: int = 1) -> tuple[Gray, tuple[int, int]]:
+    """Return the picture to look at, and its size; as `load_shrunk`, but in colour if it has any.
+
+    Returns:
+        (height, width) or (height, width, 3) uint8; and (height, width) in the file.
+
+    Raises:
+        ImageError, TypeError: as `load_gray`.
+    """
+    with _named(source):
+        pixels, size = _load_pixels(source, longest_px, page)
+        pixels = _to_uint8(pixels)
+        return shrink(_lay_over_paper(pixels) if pixels.shape[2:] == (4,) else pixels, longest_px), size
+
+
+def count_pages(source: Source) -> int:
+    """Return how many pages a picture has: those of a TIFF file; 1 for all others, moving ones too.
+
+    What cannot be read at all has 1, with which `load_shrunk` says why.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    if not isinstance(source, (str, os.PathLike, bytes)):
+        return 1
+    try:
+        with _damage_explained():
+            file = io.BytesIO(source) if isinstance(source, bytes) else _open_regular_file(Path(source))
+            with file, Image.open(file) as image:
+                return int(getattr(image, "n_frames", 1)) if image.format == "TIFF" else 1
+    except (ImageError, UnidentifiedImageError):
+        return 1
+
+
+def take_stream(source: Source) -> Source:
+    """Return a source that can be loaded again: the bytes of an open file, everything else as it is.
+
+    Raises:
+        ImageError: there are more than MAX_STREAM_BYTES bytes.
+    """
+    from PIL import Image
+
+    if isinstance(source, (str, os.PathLike, bytes, np.ndarray, Image.Image)) or not hasattr(source, "read"):
+        return source
+    with _named(source):
+        return _read_stream(source)
+
+
+@contextmanager
+def _named(source: Source) -> Iterator[None]:
+    """Say in an ImageError which picture it was."""
+    try:
+        yield
     except ImageError as error:
         raise ImageError(f"cannot read {describe_source(source)!r}: {error}") from error
 
@@ -77,7 +137,7 @@ def describe_source(source: Source) -> str:
     return name if isinstance(name, str) else "<image>"
 
 
-def _load_pixels(source: Source, longest_px: int | None) -> tuple[NDArray[Any], tuple[int, int]]:
+def _load_pixels(source: Source, longest_px: int | None, page: int) -> tuple[NDArray[Any], tuple[int, int]]:
     from PIL import Image
 
     if isinstance(source, np.ndarray):
@@ -89,14 +149,14 @@ def _load_pixels(source: Source, longest_px: int | None) -> tuple[NDArray[Any], 
         return shrink(source, longest_px), (source.shape[0], source.shape[1])
     if isinstance(source, (str, os.PathLike)):
         with _open_regular_file(Path(source)) as file:
-            return _decode(file, longest_px)
+            return _decode(file, longest_px, page)
     if isinstance(source, bytes):
-        return _decode(io.BytesIO(source), longest_px)
+        return _decode(io.BytesIO(source), longest_px, page)
     if isinstance(source, Image.Image):
         with _damage_explained():
             return _to_pixels(source, longest_px)
     if hasattr(source, "read"):
-        return _decode(_read_stream(source), longest_px)
+        return _decode(io.BytesIO(_read_stream(source)), longest_px, page)
     raise TypeError(
         f"expected a path, bytes, a file, a PIL image or an array, received {type(source).__name__}"
     )
@@ -107,7 +167,7 @@ def _open_regular_file(path: Path) -> BinaryIO:
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
-            raise ImageError("it is a folder; expected an image file. Name the files in it instead")
+            raise ImageError("it is a folder; expected an image file. Name files, or a folder with images")
         if not stat.S_ISREG(mode):
             raise ImageError("it is a pipe, socket or device; expected an image file. Save the picture first")
         return path.open("rb")
@@ -119,17 +179,17 @@ def _open_regular_file(path: Path) -> BinaryIO:
         raise ImageError(f"the system says {error}. Check the name and the disk") from error
 
 
-def _read_stream(stream: BinaryIO) -> BinaryIO:
+def _read_stream(stream: BinaryIO) -> bytes:
     content = stream.read(MAX_STREAM_BYTES + 1)
     if len(content) > MAX_STREAM_BYTES:
         raise ImageError(
             f"it has more than {MAX_STREAM_BYTES:,} bytes; expected one image. Make it smaller first"
         )
-    return io.BytesIO(content)
+    return content
 
 
-def _decode(file: BinaryIO, longest_px: int | None) -> tuple[NDArray[Any], tuple[int, int]]:
-    """Decode the first frame of an image file."""
+def _decode(file: BinaryIO, longest_px: int | None, page: int) -> tuple[NDArray[Any], tuple[int, int]]:
+    """Decode the first frame of an image file, or a page of a TIFF file, the first being 1."""
     from PIL import Image, UnidentifiedImageError
 
     head = b""
@@ -139,7 +199,9 @@ def _decode(file: BinaryIO, longest_px: int | None) -> tuple[NDArray[Any], tuple
             if not head:
                 raise ImageError("the file is empty (0 bytes); expected an image. Save or download it again")
             file.seek(0)
-            with Image.open(file) as image:
+            with _open_heif(file) if _is_heif(head) else Image.open(file) as image:
+                if page > 1:
+                    image.seek(page - 1)
                 return _to_pixels(image, longest_px)
     except UnidentifiedImageError:
         hint = next((text for start, text in _LOOKALIKES.items() if head.lstrip().startswith(start)), "")
@@ -147,6 +209,22 @@ def _decode(file: BinaryIO, longest_px: int | None) -> tuple[NDArray[Any], tuple
             f"it is not an image, whatever its name says (first bytes {head[:8]!r}). {hint}".rstrip()
             + " Expected PNG, JPEG, WebP, BMP, GIF or TIFF. Save it in one of these formats"
         ) from None
+
+
+def _is_heif(head: bytes) -> bool:
+    """Return whether these first bytes are those of HEIC, as telephones make it."""
+    return head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS
+
+
+def _open_heif(file: BinaryIO) -> Image.Image:
+    try:
+        from pillow_heif import HeifImageFile
+    except ImportError:
+        raise ImageError(
+            "it is a HEIC picture, for which a package is missing. Install it with "
+            "pip install 'mnistry[heic]', or save the picture as JPEG"
+        ) from None
+    return HeifImageFile(file)
 
 
 @contextmanager

@@ -7,11 +7,11 @@ float32; nothing here knows where it comes from.
 from __future__ import annotations
 
 import functools
+import itertools
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,12 +22,15 @@ from mnistry.classifier import NOT_A_DIGIT, Classifier
 from mnistry.decoding import Predict
 from mnistry.errors import ImageError
 from mnistry.metrics import softmax
-from mnistry.pages import LONGEST_PX, read_page, read_single
+from mnistry.pages import LONGEST_PX, Options, read_page, read_single
 from mnistry.patterns import compile_pattern
 from mnistry.pictures import Gray, Source
-from mnistry.readings import DIGIT_NAMES, Reading
+from mnistry.readings import DIGIT_NAMES, Line, Reading
 
 __all__ = ["Classify", "Reading", "read", "read_files"]
+
+# What the files of a folder are taken for pictures by.
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".heic", ".heif")
 
 Classify: TypeAlias = Callable[[NDArray[np.uint8]], NDArray[np.floating[Any]]]
 
@@ -42,6 +45,7 @@ def read(
     class_names: Sequence[str] | None = None,
     expect: int | None = None,
     pattern: str | None = None,
+    page: int = 1,
 ) -> Reading:
     """Return what the picture says: its digits, line by line.
 
@@ -61,15 +65,22 @@ def read(
             does, 0 to 9 for a function. A last one named NOT_A_DIGIT is for what is none.
         expect: how many digits every line has: the most probable reading of that length is taken.
         pattern: a regular expression that every line matches, in place of `expect`.
+        page: which one of a TIFF file with several, from 1.
 
     Raises:
-        ImageError: the picture cannot be loaded, or no ink is found in it.
+        ImageError: the picture cannot be loaded, has no such page, or no ink is found in it.
         ModelError: mnistry came without a classifier, and `classify` is None.
         ValueError: `threshold` is not in 0..1, the logits do not fit `class_names`, or `expect` or `pattern`
             is not usable.
     """
-    options = _settle(classify, single, invert, threshold, class_names, expect, pattern)
-    return _read(source, *pictures.load_shrunk(source, LONGEST_PX), options)
+    options, single = _settle(classify, single, invert, threshold, class_names, expect, pattern)
+    name, source = pictures.describe_source(source), pictures.take_stream(source)
+    count = pictures.count_pages(source)
+    if not 1 <= page <= count:
+        raise ImageError(f"{name!r} has {count} page{'s'[: count != 1]}; there is no page {page}")
+    gray, size = pictures.load_shrunk(source, LONGEST_PX, page)
+    lines = _read_lines(name, gray, size, options, single)
+    return Reading(name, lines, size, page=page if count > 1 else None, source=source)
 
 
 def read_files(
@@ -83,38 +94,40 @@ def read_files(
     expect: int | None = None,
     pattern: str | None = None,
 ) -> Iterator[Reading]:
-    """Return one Reading for each path, in order, each as soon as it is made; arguments as in `read`.
+    """Return one Reading for each picture, in order, each as soon as it is made; arguments as in `read`.
 
-    A picture that cannot be read gives a Reading with `error` and without lines, and the next one follows.
+    A folder stands for the image files in it, by name; a TIFF file gives a Reading for each page. A picture
+    that cannot be read gives a Reading with `error` and without lines, and the next one follows.
 
     Raises:
         ModelError: as in `read`.
         ValueError: as in `read`.
     """
-    options = _settle(classify, single, invert, threshold, class_names, expect, pattern)
-    return _read_each(paths, options)
+    options, single = _settle(classify, single, invert, threshold, class_names, expect, pattern)
+    return _read_each(paths, options, single)
 
 
-def _read_each(paths: Iterable[str | os.PathLike[str]], options: _Options) -> Iterator[Reading]:
-    for path in paths:
-        size = None
-        try:
-            gray, size = pictures.load_shrunk(path, LONGEST_PX)
-            yield _read(path, gray, size, options)
-        except ImageError as error:
-            yield Reading(pictures.describe_source(path), lines=(), size=size, error=str(error))
+def _read_each(paths: Iterable[str | os.PathLike[str]], options: Options, single: bool) -> Iterator[Reading]:
+    for path in itertools.chain.from_iterable(map(_list_pictures, paths)):
+        count = pictures.count_pages(path)
+        for number in range(1, count + 1):
+            page = number if count > 1 else None
+            size = None
+            try:
+                gray, size = pictures.load_shrunk(path, LONGEST_PX, number)
+                lines = _read_lines(pictures.describe_source(path), gray, size, options, single)
+                yield Reading(pictures.describe_source(path), lines, size, page=page, source=path)
+            except ImageError as error:
+                yield Reading(pictures.describe_source(path), (), size, str(error), page, path)
 
 
-@dataclass(frozen=True)
-class _Options:
-    """How to read, with everything settled that was left out."""
-
-    predict: Predict
-    single: bool
-    invert: bool | None
-    threshold: float
-    class_names: Sequence[str]
-    pattern: re.Pattern[str] | None
+def _list_pictures(path: str | os.PathLike[str]) -> list[str | os.PathLike[str]]:
+    """Return the image files in a folder, by name; anything else, and a folder without any, as it is."""
+    try:
+        inside = sorted(Path(path).iterdir())
+    except (OSError, ValueError):  # no folder: loading it says what it is
+        return [path]
+    return [file for file in inside if file.suffix.lower() in SUFFIXES and file.is_file()] or [path]
 
 
 def _settle(
@@ -125,7 +138,8 @@ def _settle(
     class_names: Sequence[str] | None,
     expect: int | None,
     pattern: str | None,
-) -> _Options:
+) -> tuple[Options, bool]:
+    """Return how to read, with everything settled that was left out, and whether there is one digit."""
     if threshold is not None and not 0 <= threshold <= 1:
         raise ValueError(f"threshold is {threshold}; expected a probability in 0..1")
     compiled = None if expect is None and pattern is None else compile_pattern(expect, pattern)
@@ -144,7 +158,7 @@ def _settle(
         names = names[:-1] if rejects else names
     if single is None:
         single = not rejects and compiled is None
-    return _Options(predict, single, invert, threshold or 0.0, names, compiled)
+    return Options(predict, invert, threshold or 0.0, names, compiled), single
 
 
 @functools.cache
@@ -171,17 +185,10 @@ def _predict(classify: Classify, names: Sequence[str], images: NDArray[np.uint8]
     return softmax(logits)[:, : len(names) - (names[-1] == NOT_A_DIGIT)]
 
 
-def _read(source: Source, gray: Gray, size: tuple[int, int], options: _Options) -> Reading:
-    name = pictures.describe_source(source)
-    arguments: dict[str, Any] = {
-        "size": size,
-        "invert": options.invert,
-        "threshold": options.threshold,
-        "class_names": options.class_names,
-        "name": f"{name!r} ({size[0]} x {size[1]})",
-    }
-    if options.single:
-        lines = [read_single(gray, options.predict, **arguments)]
-    else:
-        lines = read_page(gray, options.predict, pattern=options.pattern, **arguments)
-    return Reading(name, lines=tuple(lines), size=size)
+def _read_lines(
+    name: str, gray: Gray, size: tuple[int, int], options: Options, single: bool
+) -> tuple[Line, ...]:
+    described = f"{name!r} ({size[0]} x {size[1]})"
+    if single:
+        return (read_single(gray, options, size=size, name=described),)
+    return tuple(read_page(gray, options, size=size, name=described))

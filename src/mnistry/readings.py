@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnistry.imaging import Box
+from mnistry.pictures import Source, load_colours
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 DIGIT_NAMES = tuple("0123456789")
 NUM_ALTERNATIVES = 3
+SHOWN_PX = 2000  # longest side of a picture that is shown
 WIDE_GAP = 0.8  # between two digits, in their median height: there a space was meant
 
 
@@ -88,22 +93,55 @@ class Reading:
         lines: from top to bottom; none if the picture could not be read.
         size: (height, width) in pixels of the upright picture; None if it could not be loaded.
         error: why the picture could not be read; None if it could.
+        page: its number, from 1, in a file with several; None in others.
+        source: what was read, to show it.
     """
 
     file: str
     lines: tuple[Line, ...]
     size: tuple[int, int] | None
     error: str | None = None
+    page: int | None = None
+    source: Source | None = field(default=None, repr=False, compare=False)
 
     @property
     def text(self) -> str:
         """The accepted digits, a newline between lines."""
         return "\n".join(line.text for line in self.lines)
 
+    @property
+    def name(self) -> str:
+        """The file, with the page where there are several."""
+        return self.file if self.page is None else f"{self.file}, page {self.page}"
+
+    def plot(self, figure: Figure | None = None) -> Figure:
+        """Draw the boxes, answers and confidences on the picture, and beside it what the network saw.
+
+        Raises:
+            ImageError: the picture cannot be loaded (any more).
+            ValueError: the reading does not know its picture.
+        """
+        from mnistry.plots.readings import plot_reading
+
+        if self.source is None:
+            raise ValueError(f"the reading of {self.name} does not know its picture")
+        picture, size = load_colours(self.source, SHOWN_PX, self.page or 1)
+        text = " / ".join(line.text or "-" for line in self.lines)
+        return plot_reading(picture, self.lines, size=size, title=text, figure=figure)
+
+    def show(self) -> None:
+        """Show what `plot` draws: in a notebook below the cell, else in a window."""
+        import matplotlib.pyplot as plt
+
+        self.plot()
+        plt.show()
+
     def to_dict(self) -> dict[str, Any]:
         """Return the reading, ready for JSON; `size` is [height, width], a `box` [x, y, width, height]."""
+        page = {} if self.page is None else {"page": self.page}
         return {
             "file": self.file,
+            **page,
             "size": None if self.size is None else list(self.size),
             "text": self.text,
             "lines": [line.to_dict() for line in self.lines],

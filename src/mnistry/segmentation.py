@@ -24,6 +24,7 @@ DIRT_PORTION = 0.12  # of the digits' height: a mark less long is dirt
 SMALL_PORTION = 0.4  # of the digits' height: marks less high tell nothing about lines
 
 FRAME_PORTION = 0.5  # of the picture's side
+RIM_HEIGHTS = 3.0  # of the digits: what is longer along a border is none
 
 STRIP_PX = 64  # height of a straightened line's digits
 MARGIN_PX = 32  # around them, for what reaches above and below
@@ -97,6 +98,7 @@ def find_marks(ink: Gray) -> list[Mark]:
     if framing.all():
         framing[:] = False
     typical = _typical_height(boxes[~framing])
+    framing |= [_is_rim(box, ink.shape, typical) for box in boxes.tolist()]
     marks = []
     for label, (x, y, width, height) in enumerate(boxes.tolist(), start=1):
         if framing[label - 1] or max(width, height) < DIRT_PORTION * typical:
@@ -124,6 +126,16 @@ def _is_frame(box: Sequence[int], shape: tuple[int, ...]) -> bool:
             and (y == 0 or y + height == shape[0] or x == 0 or x + width == shape[1])
         )
     return height > FRAME_PORTION * shape[0] and width < height / 8 and (x == 0 or x + width == shape[1])
+
+
+def _is_rim(box: Sequence[int], shape: tuple[int, ...], typical: float) -> bool:
+    """Return whether a mark is part of what surrounds the paper: along a border, far longer than a digit."""
+    x, y, width, height = box
+    if x == 0 or x + width == shape[1]:
+        return height > RIM_HEIGHTS * typical and width < height / 4
+    if y == 0 or y + height == shape[0]:  # where touching digits may be long too, but not so low
+        return width > RIM_HEIGHTS * typical and height < typical / 2
+    return False
 
 
 def group_lines(marks: Sequence[Mark]) -> list[list[Mark]]:

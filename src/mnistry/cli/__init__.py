@@ -13,10 +13,11 @@ from typing import Annotated
 import typer
 
 from mnistry import __version__
-from mnistry.cli.answering import evaluate, plot, read
+from mnistry.cli.answering import evaluate, plot
 from mnistry.cli.datasets import app as data_app
 from mnistry.cli.exporting import export
 from mnistry.cli.options import print_note
+from mnistry.cli.reading import read
 from mnistry.cli.training import train
 from mnistry.errors import MnistryError
 

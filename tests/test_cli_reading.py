@@ -1,0 +1,154 @@
+"""mnistry read: where pictures come from, and what is drawn of the answers."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from mnistry.cli import main
+
+
+def draw_one(height: int = 200) -> Image.Image:
+    page = np.full((height, 160), 235, np.uint8)
+    cv2.line(page, (82, 30), (76, height - 40), 25, 12, cv2.LINE_AA)
+    return Image.fromarray(page)
+
+
+def draw_line() -> Image.Image:
+    """1 1 1, and a dash."""
+    page = np.full((120, 400), 240, np.uint8)
+    for x in (60, 140, 220):
+        cv2.line(page, (x + 4, 20), (x, 95), 20, 9, cv2.LINE_AA)
+    cv2.line(page, (290, 60), (350, 60), 20, 9, cv2.LINE_AA)
+    return Image.fromarray(page)
+
+
+def run(capsys, *arguments) -> tuple[int, str, str]:
+    status = main(["read", *map(str, arguments)])
+    printed = capsys.readouterr()
+    return status, printed.out, printed.err
+
+
+def test_standard_input_is_a_picture(capsys, monkeypatch) -> None:
+    content = io.BytesIO()
+    draw_one().save(content, "PNG")
+    for data, status, text in ((content.getvalue(), 0, "1"), (b"<svg/>", 1, ""), (b"", 1, "")):
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(data)))
+        done, out, _ = run(capsys, "-", "--json")
+        reading = json.loads(out)
+        assert (done, reading["text"]) == (status, text)
+        assert (reading["error"] is None) == (status == 0)
+
+
+def test_a_folder_stands_for_the_pictures_in_it(tmp_path: Path, capsys) -> None:
+    for name in ("b.png", "a.JPG", "c.tif"):
+        draw_one().save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("not a picture")
+    (tmp_path / "inner").mkdir()
+    draw_one().save(tmp_path / "inner" / "d.png")
+    status, out, _ = run(capsys, tmp_path)
+    assert status == 0
+    assert [Path(line.split(": ")[0]).name for line in out.splitlines()] == ["a.JPG", "b.png", "c.tif"]
+    status, _, err = run(capsys, tmp_path / "inner" / "d.png", tmp_path / "empty")
+    assert status == 1
+    assert "no such file" in err
+
+
+def test_a_folder_without_pictures_says_so(tmp_path: Path, capsys) -> None:
+    status, out, err = run(capsys, tmp_path)
+    assert (status, out) == (1, "")
+    assert "it is a folder" in err
+
+
+def test_a_tiff_file_is_read_page_by_page(tmp_path: Path, capsys) -> None:
+    blank = Image.new("L", (160, 200), 240)
+    draw_one().save(tmp_path / "scan.tif", save_all=True, append_images=[blank, draw_one(260)])
+    status, out, _ = run(capsys, tmp_path / "scan.tif", "--json")
+    readings = [json.loads(line) for line in out.splitlines()]
+    assert [reading["page"] for reading in readings] == [1, 2, 3]
+    assert [reading["text"] for reading in readings] == ["1", "", "1"]
+    assert [reading["size"] for reading in readings] == [[200, 160], [200, 160], [260, 160]]
+    assert "no ink" in readings[1]["error"]
+    assert status == 1
+    _, out, _ = run(capsys, tmp_path / "scan.tif")
+    assert out.splitlines()[0].startswith(f"{tmp_path / 'scan.tif'}, page 1: 1  ")
+
+
+def test_a_moving_picture_is_its_first_frame(tmp_path: Path, capsys) -> None:
+    draw_one().save(tmp_path / "moving.gif", save_all=True, append_images=[draw_line().resize((160, 200))])
+    status, out, _ = run(capsys, tmp_path / "moving.gif", "--json")
+    assert status == 0
+    assert [json.loads(line)["text"] for line in out.splitlines()] == ["1"]
+    assert "page" not in json.loads(out)
+
+
+def test_save_and_explain_draw_pictures(tmp_path: Path, capsys) -> None:
+    draw_line().save(tmp_path / "line.png")
+    overlay, steps = tmp_path / "new" / "overlay.png", tmp_path / "steps.pdf"
+    status, out, err = run(capsys, tmp_path / "line.png", "--save", overlay, "--explain", steps)
+    assert status == 0
+    assert out.startswith("111  ")
+    assert "refused" in out
+    assert err.splitlines() == [str(overlay), str(steps)]
+    drawn = np.asarray(Image.open(overlay).convert("RGB")).astype(int)
+    assert ((drawn[:, :, 2] - drawn[:, :, 0]) > 100).any()  # blue boxes
+    assert ((drawn[:, :, 0] - drawn[:, :, 2]) > 100).any()  # and that of what was refused
+    assert steps.read_bytes().startswith(b"%PDF")
+
+
+def test_of_several_pictures_each_is_drawn_into_a_folder(tmp_path: Path, capsys) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        draw_one().save(tmp_path / folder / "one.png")
+    draw_one().save(tmp_path / "scan.tif", save_all=True, append_images=[draw_line()])
+    pictures = [
+        tmp_path / "a" / "one.png",
+        tmp_path / "b" / "one.png",
+        tmp_path / "scan.tif",
+        tmp_path / "gone",
+    ]
+    status, _, _ = run(capsys, *pictures, "--save", tmp_path / "drawn")
+    assert status == 1
+    names = sorted(path.name for path in (tmp_path / "drawn").iterdir())
+    assert names == ["one-2.png", "one.png", "scan-page-1.png", "scan-page-2.png"]
+
+
+@pytest.mark.parametrize(
+    ("target", "said"), [("answers", "must end in .png"), ("line.xyz", "must end in .png")]
+)
+def test_a_target_that_cannot_be_drawn_is_an_error_before_anything_is_read(
+    tmp_path: Path, capsys, target, said
+) -> None:
+    draw_line().save(tmp_path / "line.png")
+    status, out, err = run(capsys, tmp_path / "line.png", "--save", tmp_path / target)
+    assert (status, out) == (2, "")
+    assert said in err
+    status, out, err = run(capsys, tmp_path / "line.png", tmp_path, "--explain", tmp_path / "line.png")
+    assert (status, out) == (2, "")
+    assert "must name a folder" in err
+
+
+def test_a_picture_that_cannot_be_written_is_an_error_that_names_it(tmp_path: Path, capsys) -> None:
+    draw_line().save(tmp_path / "line.png")
+    status, out, err = run(capsys, tmp_path / "line.png", "--save", "/proc/overlay.png")
+    assert status == 1
+    assert out.startswith("111")
+    assert "cannot write '/proc/overlay.png'" in err
+
+
+def test_heic_as_telephones_make_it(tmp_path: Path, capsys, monkeypatch) -> None:
+    heif = pytest.importorskip("pillow_heif")
+    heif.from_pillow(draw_line().convert("RGB")).save(tmp_path / "photo.heic", quality=80)
+    assert run(capsys, tmp_path / "photo.heic")[1].startswith("111  ")
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    status, _, err = run(capsys, tmp_path / "photo.heic")
+    assert status == 1
+    assert "pip install 'mnistry[heic]'" in err
