@@ -12,16 +12,20 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
+FILES = {
+    "tensorflow": ("test_fitting.py", "test_models.py", "test_augmentation.py", "test_exporting.py"),
+    "torch": ("test_fitting.py", "test_models.py"),  # nothing is augmented on PyTorch
+}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["tensorflow", "torch"])
-def test_fitting_and_models_pass_their_tests_on(backend):
+@pytest.mark.parametrize("backend", list(FILES))
+def test_what_trains_and_what_is_trained_pass_their_tests_on(backend):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-        + [str(TESTS / name) for name in ("test_fitting.py", "test_models.py")],
+        + [str(TESTS / name) for name in FILES[backend]],
         cwd=TESTS.parent,
         env=os.environ | {"KERAS_BACKEND": backend},
         capture_output=True,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mnistry.cli.options import AnswerBackendOption, JsonOption, ModelArgument
+from mnistry.cli.options import AnswerBackendOption, JsonOption, ModelArgument, RunArgument
 from mnistry.cli.sources import choose_path, find_test_part, load_source
 
 if TYPE_CHECKING:
@@ -44,13 +44,13 @@ def evaluate(
         )
 
 
-def plot(model: ModelArgument = None, backend: AnswerBackendOption = None) -> None:
+def plot(path: RunArgument = None, backend: AnswerBackendOption = None) -> None:
     """Draw the curves and pictures of a run again."""
     from mnistry.evaluation import evaluate
     from mnistry.jobs import draw_plots
     from mnistry.runs import Run
 
-    run = Run.open(choose_path(model))
+    run = Run.open(choose_path(path))
     history = run.history()
     source = load_source(run.path, backend)
     test = find_test_part(None, run, source.class_names)

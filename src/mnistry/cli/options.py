@@ -37,14 +37,17 @@ DataOption = Annotated[
     ),
 ]
 DataArgument = Annotated[
-    str, typer.Argument(metavar="[PATH]", help="'mnist', or a path as --data of train takes it.")
+    str, typer.Argument(metavar="PATH", help="'mnist', or a path as --data of train takes it.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 ModelArgument = Annotated[
     Path | None,
     typer.Argument(
-        metavar="[RUN]", help="Run directory, .onnx or .keras file; the newest run in runs/ by default."
+        metavar="RUN", help="Run directory, .onnx or .keras file; the newest run in runs/ by default."
     ),
+]
+RunArgument = Annotated[
+    Path | None, typer.Argument(metavar="RUN", help="Run directory; the newest in runs/ by default.")
 ]
 SetOption = Annotated[
     list[str] | None,

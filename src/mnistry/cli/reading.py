@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def read(
     pictures: Annotated[
         list[Path],
-        typer.Argument(metavar="PICTURE...", help="Image files, folders of them, or - for standard input."),
+        typer.Argument(metavar="PICTURE", help="Image files, folders of them, or - for standard input."),
     ],
     model: Annotated[
         Path | None,
