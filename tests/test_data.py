@@ -222,7 +222,7 @@ def test_an_unknown_kind_lists_the_known_ones(tmp_path, name, kind, parts):
 
 
 def test_two_parts_are_not_written_into_one_csv_file(tmp_path):
-    with pytest.raises(DataError, match=r"digits.csv'.*one part, two were given.*folder and the kind csv"):
+    with pytest.raises(DataError, match=r"digits.csv'.*one part, two were given: name a folder.*--kind csv"):
         save_data((make(), make()), tmp_path / "digits.csv")
 
 

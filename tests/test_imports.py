@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -121,3 +122,45 @@ def test_imports_go_one_way_through_the_layers():
         assert name in level, f"{name} has no place in LAYERS"
         for imported in imports_of(path) - {name}:
             assert level[imported] < level[name], f"{relative} imports {imported}, which is not below it"
+
+
+def run_clean(code: str, home: Path, hidden: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a program with a home of its own, without choices of the environment and without a package."""
+    program = f"import sys, importlib.util as util\nfind = util.find_spec\nhidden = {hidden!r}\n"
+    program += "util.find_spec = lambda name, *more: None if name == hidden else find(name, *more)\n"
+    program += "sys.modules.update({hidden: None} if hidden else {})\n" + code
+    chosen = {"KERAS_BACKEND", "KERAS_HOME", "ORT_DISABLE_TELEMETRY"}
+    environment = {name: value for name, value in os.environ.items() if name not in chosen}
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        env={**environment, "HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_keras_runs_on_jax_where_its_own_choice_is_missing(tmp_path: Path) -> None:
+    code = "import mnistry, keras; from mnistry import fit; print(keras.backend.backend())"
+    done = run_clean(code, tmp_path, hidden="tensorflow")
+    assert done.stdout == "jax\n", done.stderr
+    (tmp_path / ".keras").mkdir(exist_ok=True)
+    for backend, expected in (("jax", "None"), ("tensorflow", "jax"), ("nowhere", "jax"), ("", "jax")):
+        (tmp_path / ".keras" / "keras.json").write_text(f'{{"backend": "{backend}"}}' if backend else "{")
+        code = "import os, mnistry; print(os.environ.get('KERAS_BACKEND'))"
+        assert run_clean(code, tmp_path, hidden="tensorflow").stdout == f"{expected}\n"
+
+
+def test_a_choice_that_is_made_stays() -> None:
+    code = (
+        "import os; os.environ['KERAS_BACKEND'] = 'torch'; import mnistry; print(os.environ['KERAS_BACKEND'])"
+    )
+    assert run_clean(code, Path("/nowhere"), hidden="tensorflow").stdout == "torch\n"
+
+
+def test_reading_leaves_nothing_in_the_home_folder(tmp_path: Path) -> None:
+    code = "from mnistry import Classifier, load_mnist\n"
+    code += "print(Classifier().predict(load_mnist()[1].images[:1]).labels)"
+    done = run_clean(code, tmp_path)
+    assert done.stdout == "[7]\n", done.stderr
+    assert list(tmp_path.rglob("*")) == []

@@ -217,6 +217,27 @@ def test_mnist_digits_photographed_on_paper_are_read_like_the_originals() -> Non
     assert right >= originals - 2
 
 
+@pytest.mark.slow
+def test_mnist_digits_come_back_from_pictures_of_any_size() -> None:
+    _, test = load_mnist()
+    rng = np.random.default_rng(6)
+    chosen = rng.permutation(len(test))[:400]
+    network = Classifier()
+    originals = int((network.predict(test.images[chosen]).labels == test.labels[chosen]).sum())
+    right = 0
+    for image, label in zip(test.images[chosen], test.labels[chosen], strict=True):
+        scale = rng.uniform(3, 30)
+        ink = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC) / 255
+        margins = rng.integers(0, round(8 * scale), 4)
+        ink = np.pad(ink, (margins[:2], margins[2:]))
+        paper, full = rng.uniform(170, 250), rng.uniform(0, 90)
+        photo = paper + (full - paper) * ink + rng.normal(0, rng.uniform(0, 5), ink.shape)
+        photo = (255 - photo if rng.random() < 0.3 else photo).clip(0, 255).astype(np.uint8)
+        right += read(photo, network).text == str(label)
+    assert originals >= 396
+    assert right >= originals - 3
+
+
 @pytest.fixture
 def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A file of five classes in the place of the classifier that comes with mnistry."""

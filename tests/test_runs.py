@@ -225,7 +225,7 @@ def test_a_directory_without_run_json_is_no_run(tmp_path):
 
 def test_a_file_is_no_run(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(RunError, match=r"cannot read .*run\.json': Not a directory"):
+    with pytest.raises(RunError, match=r"file' is no run directory: it has no run\.json"):
         Run.open(tmp_path / "file")
 
 

@@ -6,6 +6,11 @@ The names below are imported when they are first used, so `import mnistry` costs
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -79,6 +84,27 @@ __all__ = [
     "save_data",
     "train",
 ]
+
+
+def _choose_installed_backend() -> None:
+    """Let Keras run on JAX where nothing else was chosen and its own choice is not installed.
+
+    Without this, `import keras` fails wherever TensorFlow is missing.
+    """
+    if "keras" in sys.modules or os.environ.get("KERAS_BACKEND"):
+        return
+    try:
+        folder = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+        chosen = json.loads((folder / "keras.json").read_text())["backend"]
+    except (OSError, ValueError, LookupError, TypeError, RuntimeError):
+        chosen = "tensorflow"  # as Keras has it
+    if not isinstance(chosen, str) or importlib.util.find_spec(chosen) is None:
+        os.environ["KERAS_BACKEND"] = "jax"
+
+
+_choose_installed_backend()
+# ONNX Runtime would write an identifier to the home folder and report its use to its maker.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def __getattr__(name: str) -> Any:

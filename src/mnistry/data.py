@@ -126,8 +126,8 @@ def save_data(
         )
     if test is not None and path.suffix.lower() in {".csv", ".parquet"}:
         raise DataError(
-            f"'{path}': a {path.suffix} file holds one part, two were given; "
-            f"the name of a folder and the kind {kind} expected"
+            f"'{path}': a {path.suffix} file holds one part, two were given: name a folder, {path.stem}, and "
+            f"the kind {kind} (--kind {kind}), for a file of each"
         )
     try:
         _write(train, test, path, kind)

@@ -47,12 +47,16 @@ class EpochProgress(keras.callbacks.Callback):
         # The first epoch contains the compilation and says little of the others.
         steady = self._seconds[1:] or self._seconds
         left_s = (epochs - epoch - 1) * sum(steady) / len(steady)
-        line = describe_epoch(epoch, epochs, logs or {}, self._count / self._seconds[-1], left_s)
+        line = describe_epoch(epoch, epochs, logs or {})
+        speed = f"{self._count / self._seconds[-1]:,.0f} images/s"
+        speed += f"  {left_s:.0f} s left" if epoch + 1 < epochs else ""
         if self._display is not None:
-            self._display.console.print(line, highlight=False)
-            self._display.update(self._task, completed=epoch + 1, total=epochs, text=f"{left_s:.0f} s left")
+            console = self._display.console
+            whole = f"{line}  {speed}"  # a narrow terminal has the speed beside the bar alone
+            console.print(whole if len(whole) <= console.width else line, highlight=False)
+            self._display.update(self._task, completed=epoch + 1, total=epochs, text=speed)
         else:
-            print(line, file=self._stream, flush=True)
+            print(f"{line}  {speed}", file=self._stream, flush=True)
 
     def close(self) -> None:
         """Give the terminal back, whatever has ended the training."""
@@ -67,7 +71,7 @@ class EpochProgress(keras.callbacks.Callback):
         self._display = Progress(
             TextColumn("epoch"),
             MofNCompleteColumn(),
-            BarColumn(),
+            BarColumn(bar_width=20),
             TimeElapsedColumn(),
             TextColumn("{task.fields[text]}"),
             console=Console(file=self._stream),
@@ -77,17 +81,10 @@ class EpochProgress(keras.callbacks.Callback):
         self._display.start()
 
 
-def describe_epoch(
-    epoch: int, epochs: int, logs: Mapping[str, float], images_per_second: float, left_s: float
-) -> str:
-    """One line on an epoch: its number from 1, the metrics, images a second and the seconds left."""
-    width = len(str(epochs))
-    parts = [f"epoch {epoch + 1:{width}}/{epochs}"]
-    parts += [f"{name} {_format(name, value)}" for name, value in logs.items()]
-    parts.append(f"{images_per_second:,.0f} images/s")
-    if epoch + 1 < epochs:
-        parts.append(f"{left_s:.0f} s left")
-    return "  ".join(parts)
+def describe_epoch(epoch: int, epochs: int, logs: Mapping[str, float]) -> str:
+    """An epoch's number, from 1, and its metrics."""
+    parts = [f"epoch {epoch + 1:{len(str(epochs))}}/{epochs}"]
+    return "  ".join([*parts, *(f"{name} {_format(name, value)}" for name, value in logs.items())])
 
 
 def _format(name: str, value: float) -> str:

@@ -79,7 +79,7 @@ class Run:
         path = Path(path)
         try:
             record = json.loads((path / "run.json").read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise RunError(f"{str(path)!r} is no run directory: it has no run.json") from error
         except OSError as error:
             raise RunError(f"cannot read {str(path / 'run.json')!r}: {error.strerror}") from error

@@ -138,6 +138,8 @@ def resume(
             )
         config = longer
     elif status == "finished":
+        if note is not None:
+            note(f"{run.path} is finished already; a higher number of epochs trains it further")
         return run
     if config.data.startswith("<") and data is None:
         raise RunError(

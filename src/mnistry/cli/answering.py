@@ -34,6 +34,8 @@ def evaluate(
     if as_json:
         print(json.dumps({"model": source.name, **evaluation.to_dict(), "accepted": accepted}))
         return
+    if model is None:
+        print(f"{source.name}, the newest run:\n")
     print(evaluation)
     if accepted is None:
         print("\nnot calibrated: no images were kept to validate on")

@@ -210,6 +210,8 @@ def _describe(line: Line) -> str:
     text = f"{line.text}  {min(accepted):.3f}" if accepted else "-"
     if line.free_text is not None and line.free_text != line.text:
         text += f"  (read freely: {line.free_text or '-'})"
+    if line.free_text is not None and not accepted:
+        return f"{text}  (refused: it does not match)"
     if len(line.digits) == 1 and refused:
         return f"{text}  (refused: {refused[0].label}? {refused[0].confidence:.3f})"
     if refused:

@@ -184,6 +184,8 @@ def _print_run(run: Run) -> None:
         f"{name} train --recipe fast": "a convolutional network",
         f"{name} data show": "what the images look like",
     }
+    if run.record["config"]["model"] != "mlp":
+        del hints[f"{name} train --recipe fast"]
     width = max(map(len, hints)) + 2
     for command, purpose in hints.items():
         print(f"  {command:<{width}}{purpose}")

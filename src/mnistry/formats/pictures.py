@@ -48,7 +48,7 @@ def decode_picture(content: bytes, source: str) -> NDArray[np.uint8]:
             if image.size != (WIDTH, HEIGHT):
                 raise DataError(
                     f"{source}: a picture of {image.height} x {image.width} pixels; "
-                    f"{HEIGHT} x {WIDTH} expected"
+                    f"{HEIGHT} x {WIDTH} expected: scale it first"
                 )
             if image.mode.startswith(("I", "F")):
                 raise DataError(f"{source}: pixels of more than 8 bits (mode {image.mode}); 8 bits expected")
