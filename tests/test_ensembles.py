@@ -155,6 +155,6 @@ def test_networks_that_cannot_be_exported_answer_through_keras(data, tmp_path, m
 
 
 def test_one_network_is_no_ensemble(data, tmp_path):
-    with pytest.raises(ValueError, match="at least 2 networks, received 1"):
+    with pytest.raises(ValueError, match="number of networks, at least 2, received 1"):
         train(data, ensemble=1, out=tmp_path / "run", **SMALL)
     assert not (tmp_path / "run").exists()
