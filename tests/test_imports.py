@@ -30,6 +30,7 @@ SOURCE = Path(mnistry.__file__).parent
 # From the bottom up: a module may import only what stands above it here.
 LAYERS = [
     {"__init__", "errors"},
+    {"containers", "pixels"},
     {"files", "dataset", "metrics", "backend", "pictures", "augmentation"},
     {
         "calibration",

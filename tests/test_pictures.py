@@ -194,7 +194,7 @@ def test_named_pipes_and_devices_are_refused_without_waiting(tmp_path: Path) -> 
 
 
 def test_an_endless_stream_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pictures, "MAX_STREAM_BYTES", 1000)
+    monkeypatch.setattr(pictures, "MAX_FILE_BYTES", 1000)
     with pytest.raises(ImageError, match="more than 1,000 bytes"):
         pictures.load_gray(io.BytesIO(encode(draw_seven()) + b"\0" * 1000))
 

@@ -7,6 +7,7 @@ for every step aside. Candidates are the cheapest paths around; which of them pa
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,12 @@ STEP_ASIDE = 0.12  # price of a step aside, in pixels of full ink
 NARROW_PX = 0.42 * STRIP_PX  # a mark narrower than this is not cut
 APART_PX = 9  # least distance of two cuts in the middle row
 STROKES = 2.3  # a cut may go through so many stroke widths
+MOST_CELLS = 4_000_000  # pixels of marks that are cut at a time: bounds the memory
+WALL = 1e6  # price of what no path goes through
+
+# The columns of cuts by row, (n, height), and their n prices.
+Cuts: TypeAlias = tuple[NDArray[np.int64], list[float]]
+NO_CUTS: Cuts = (np.zeros((0, 0), np.int64), [])
 
 
 def cut_pieces(ink: Gray, stroke_px: float) -> list[Piece]:
@@ -30,19 +37,23 @@ def cut_pieces(ink: Gray, stroke_px: float) -> list[Piece]:
     """
     import cv2
 
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(
         (ink >= MARK_LEVEL).astype(np.uint8), connectivity=8
     )
     labels = _spread(labels.astype(np.int32), ink)
-    pieces = []
-    for label in range(1, count):
-        x, y, width, height = (int(value) for value in stats[label, :4])
+    chosen = [label for label in np.flatnonzero(stats[:, 2:4].max(axis=1) >= 0.1 * STRIP_PX) if label > 0]
+    marks = []
+    for label, (x, y, width, height) in zip(chosen, stats[chosen, :4].tolist(), strict=True):
         x, y = max(0, x - 1), max(0, y - 1)
         inside = (slice(y, y + height + 2), slice(x, x + width + 2))
-        mark = np.where(labels[inside] == label, ink[inside], 0).astype(np.uint8)
-        if max(width, height) < 0.1 * STRIP_PX:
-            continue
-        pieces += _cut_mark(mark, (x, y), label, stroke_px)
+        marks.append((np.where(labels[inside] == label, ink[inside], np.uint8(0)), (x, y)))
+    wide = [mark for mark, _ in marks if mark.shape[1] >= NARROW_PX]
+    cuts = iter(_find_cuts_in_all(wide, stroke_px))
+    pieces = []
+    for label, (mark, origin) in zip(chosen, marks, strict=True):
+        pieces += _cut_mark(
+            mark, origin, int(label), *(next(cuts) if mark.shape[1] >= NARROW_PX else NO_CUTS)
+        )
     return sorted(pieces, key=lambda piece: piece.box[0] + piece.box[2] / 2)
 
 
@@ -54,87 +65,127 @@ def _spread(labels: NDArray[np.int32], ink: Gray) -> NDArray[np.int32]:
     return np.where((labels == 0) & (ink > 0), grown, labels)
 
 
-def _cut_mark(mark: Gray, origin: tuple[int, int], label: int, stroke_px: float) -> list[Piece]:
-    paths, costs = (
-        find_cuts(mark, stroke_px) if mark.shape[1] >= NARROW_PX else (np.zeros((0, len(mark)), np.int64), [])
-    )
-    columns = np.arange(mark.shape[1])
-    owner = (
-        (columns[None, None, :] >= paths[:, :, None]).sum(axis=0) if len(paths) else np.zeros(mark.shape, int)
-    )
+def _cut_mark(
+    mark: Gray, origin: tuple[int, int], label: int, paths: NDArray[np.int64], costs: Sequence[float]
+) -> list[Piece]:
+    import cv2
+
+    width = mark.shape[1]
     pieces: list[Piece] = []
     for index in range(len(paths) + 1):
-        part = np.where(owner == index, mark, 0).astype(np.uint8)
-        rows, across = np.nonzero(part >= EDGE_LEVEL)
-        if len(rows) < 4:
+        # Between the paths on both sides; only the columns that these enclose are looked at.
+        start = int(paths[index - 1].min()) if index else 0
+        stop = int(paths[index].max()) if index < len(paths) else width
+        part = mark[:, start : max(start, stop)]
+        if len(paths):
+            columns = np.arange(start, max(start, stop))
+            inside = columns >= (paths[index - 1][:, None] if index else 0)
+            inside = inside & (columns < (paths[index][:, None] if index < len(paths) else width))
+            part = np.where(inside, part, np.uint8(0))
+        outline = (part >= EDGE_LEVEL).view(np.uint8)
+        if np.count_nonzero(outline) < 4:
             continue
-        top, bottom, left, right = rows.min(), rows.max() + 1, across.min(), across.max() + 1
-        box = (int(origin[0] + left), int(origin[1] + top), int(right - left), int(bottom - top))
+        x, y, across, high = cv2.boundingRect(outline)
         cut = float(costs[index - 1]) if index and pieces else 0.0
-        pieces.append(Piece(box, np.ascontiguousarray(part[top:bottom, left:right]), label, cut))
+        box = (origin[0] + start + x, origin[1] + y, across, high)
+        pieces.append(Piece(box, np.ascontiguousarray(part[y : y + high, x : x + across]), label, cut))
     return pieces
 
 
-def find_cuts(mark: Gray, stroke_px: float) -> tuple[NDArray[np.int64], list[float]]:
+def find_cuts(mark: Gray, stroke_px: float) -> Cuts:
     """Return candidate cuts of a mark from left to right, and how many pixels of ink each goes through.
 
     Returns:
         (n, height) columns: a row's ink left of its column is left of the cut; and n prices.
     """
-    price = mark.astype(np.float32) / np.float32(255)
-    down, up = _cheapest(price), _cheapest(price[::-1])[::-1]
-    total = down + up - price
-    middle = len(mark) // 2
-    along = total[middle]
+    return _find_cuts_in_all([mark], stroke_px)[0]
+
+
+def _find_cuts_in_all(marks: Sequence[Gray], stroke_px: float) -> list[Cuts]:
+    """Return the cuts of each mark; marks are handled side by side, a row of all of them at a time."""
+    if not marks:
+        return []
+    tallest = max(map(len, marks))
+    if len(marks) > 1 and tallest * sum(mark.shape[1] + 1 for mark in marks) > MOST_CELLS:
+        half = len(marks) // 2
+        return _find_cuts_in_all(marks[:half], stroke_px) + _find_cuts_in_all(marks[half:], stroke_px)
+    # A cheapest path through a pixel of the middle row is the cheapest one to it from the top and the
+    # cheapest one from the bottom. So each mark stands twice in `price`, its upper half and, upside down, its
+    # lower one; both end in the last row with the mark's middle row. Above them all is free, between them is
+    # a wall.
+    rows = tallest // 2 + 1
+    starts = np.cumsum([1, *(mark.shape[1] + 1 for mark in marks)])
+    total_width = int(starts[-1])
+    price = np.full((rows, 2 * total_width), WALL, np.float32)
+    for mark, start in zip(marks, starts.tolist(), strict=False):
+        middle = len(mark) // 2
+        for half_mark, left in ((mark[: middle + 1], start), (mark[middle:][::-1], total_width + start)):
+            field = price[:, left : left + mark.shape[1]]
+            field[: rows - len(half_mark)] = 0
+            np.divide(half_mark, np.float32(255), out=field[rows - len(half_mark) :], dtype=np.float32)
+    total = _cheapest(price)
+    along_all = total[-1, :total_width] + total[-1, total_width:] - price[-1, :total_width]
+    chosen = [
+        _choose_columns(along_all[start : start + mark.shape[1]], stroke_px)
+        for mark, start in zip(marks, starts.tolist(), strict=False)
+    ]
+    columns = np.concatenate(
+        [np.array(list, np.int64) + start for list, start in zip(chosen, starts.tolist(), strict=False)]
+    )
+    followed = _follow(total, np.concatenate([columns, columns + total_width]))
+    upper, lower = followed[:, : len(columns)], followed[:, len(columns) :] - total_width
+    found: list[Cuts] = []
+    first = 0
+    for mark, start, picked in zip(marks, starts.tolist(), chosen, strict=False):
+        middle, here = len(mark) // 2, slice(first, first + len(picked))
+        below = lower[rows - (len(mark) - middle) : -1, here][::-1]
+        paths = np.concatenate([upper[rows - middle - 1 :, here], below]).T - start
+        # Cuts may meet and do not cross.
+        prices = [float(along_all[start + column]) for column in picked]
+        found.append((np.maximum.accumulate(paths, axis=0), prices))
+        first += len(picked)
+    return found
+
+
+def _choose_columns(along: NDArray[np.float32], stroke_px: float) -> list[int]:
+    """Return the columns, in order, in which the cheapest paths cross the middle row, APART_PX apart."""
     chosen: list[int] = []
     edge = 0.12 * STRIP_PX
-    for column in np.argsort(along, kind="stable"):
+    free = np.ones(len(along), np.bool_)
+    for column in np.argsort(along, kind="stable").tolist():
         if along[column] > STROKES * stroke_px + 1:
             break
-        if edge <= column <= mark.shape[1] - edge and all(
-            abs(column - other) >= APART_PX for other in chosen
-        ):
-            chosen.append(int(column))
-    chosen.sort()
-    paths = np.array([_trace(down, up, middle, column) for column in chosen], np.int64).reshape(
-        len(chosen), len(mark)
-    )
-    paths = np.maximum.accumulate(paths, axis=0)  # cuts may meet and do not cross
-    return paths, [float(along[column]) for column in chosen]
+        if edge <= column <= len(along) - edge and free[column]:
+            free[max(0, column - APART_PX + 1) : column + APART_PX] = False
+            chosen.append(column)
+    return sorted(chosen)
 
 
 def _cheapest(price: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return for every pixel the price of the cheapest path to it from the top row, its own included."""
     total = price.copy()
+    best = np.empty_like(price[0])
     for row in range(1, len(price)):
         before = total[row - 1]
-        best = before.copy()
-        best[1:] = np.minimum(best[1:], before[:-1] + STEP_ASIDE)
-        best[:-1] = np.minimum(best[:-1], before[1:] + STEP_ASIDE)
+        aside = before + np.float32(STEP_ASIDE)
+        best[:] = before
+        np.minimum(best[1:], aside[:-1], out=best[1:])
+        np.minimum(best[:-1], aside[1:], out=best[:-1])
         total[row] += best
     return total
 
 
-def _trace(down: NDArray[np.float32], up: NDArray[np.float32], middle: int, column: int) -> list[int]:
-    """Return the columns of the cheapest path through a pixel of the middle row, from top to bottom."""
-    above = _follow(down, middle, column, -1)
-    below = _follow(up, middle, column, 1)
-    return [*above[::-1], column, *below]
-
-
-def _follow(total: NDArray[np.float32], row: int, column: int, direction: int) -> list[int]:
-    columns = []
-    width = total.shape[1]
-    while 0 <= row + direction < len(total):
-        row += direction
-        options = [(total[row, column], column)]
-        if column > 0:
-            options.append((total[row, column - 1] + STEP_ASIDE, column - 1))
-        if column < width - 1:
-            options.append((total[row, column + 1] + STEP_ASIDE, column + 1))
-        column = min(options, key=lambda option: option[0])[1]
-        columns.append(column)
-    return columns
+def _follow(total: NDArray[np.float32], columns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the columns, (rows, n), of the cheapest paths that end in n columns of the last row."""
+    paths = np.empty((len(total), len(columns)), np.int64)
+    paths[-1] = columns
+    for row in range(len(total) - 2, -1, -1):
+        costs, step = total[row], np.float32(STEP_ASIDE)
+        straight, left, right = costs[columns], costs[columns - 1] + step, costs[columns + 1] + step
+        aside = np.where(left <= right, -1, 1)
+        columns = columns + np.where(straight <= np.minimum(left, right), 0, aside)
+        paths[row] = columns
+    return paths
 
 
 def join(pieces: Sequence[Piece]) -> tuple[Gray, tuple[int, int, int, int]]:

@@ -89,8 +89,7 @@ def find_polarity(gray: Gray) -> bool:
 
     small = shrink(gray, POLARITY_PX)
     radius = min(127, max(1, min(small.shape) // 4))
-    wide = cv2.copyMakeBorder(small, radius, radius, radius, radius, cv2.BORDER_REPLICATE)
-    around = cv2.medianBlur(wide, 2 * radius + 1)[radius:-radius, radius:-radius]
+    around = cv2.medianBlur(small, 2 * radius + 1)  # which continues the picture by its border's pixels
     deviations = small.astype(np.float32) - around
     return float((deviations.clip(0) ** 2).sum()) > float((deviations.clip(None, 0) ** 2).sum())
 
@@ -136,7 +135,7 @@ def find_box(ink: Gray) -> Box:
     """Return (x, y, width, height) in pixels of the smallest box around all ink of EDGE_LEVEL or more."""
     import cv2
 
-    x, y, width, height = cv2.boundingRect((ink >= EDGE_LEVEL).astype(np.uint8))
+    x, y, width, height = cv2.boundingRect((ink >= EDGE_LEVEL).view(np.uint8))
     return x, y, width, height
 
 
@@ -153,8 +152,9 @@ def center_digit(ink: Gray) -> Gray:
     Args:
         ink: (height, width) uint8, bright ink on 0, with at least one pixel of EDGE_LEVEL.
     """
-    ink = widen_strokes(ink)
-    x, y, width, height = find_box(ink)
+    import cv2
+
+    ink, (x, y, width, height) = _widen(ink)
     longest = max(width, height)
     scale = 1.0 if abs(longest - BOX_PX) <= 1 else BOX_PX / longest  # what has the size stays as it is
     # One more pixel of the result on every side, for the soft edges outside the box.
@@ -162,12 +162,14 @@ def center_digit(ink: Gray) -> Gray:
     source_width, source_height = round(columns / scale), round(rows / scale)
     left, top = x - (source_width - width) // 2, y - (source_height - height) // 2
     digit = resize(cut(ink, (left, top, source_width, source_height)), columns, rows)
-    return cut(digit, (_find_start(digit.sum(axis=0)), _find_start(digit.sum(axis=1)), DIGIT_PX, DIGIT_PX))
+    across = np.asarray(cv2.reduce(digit, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S), np.int32)[0]
+    down = np.asarray(cv2.reduce(digit, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S), np.int32)[:, 0]
+    return cut(digit, (_find_start(across), _find_start(down), DIGIT_PX, DIGIT_PX))
 
 
-def _find_start(profile: NDArray[np.uint64]) -> int:
+def _find_start(profile: NDArray[np.int32]) -> int:
     """Return where a field of DIGIT_PX must begin so that the profile's centre of mass is at its centre."""
-    center = float(np.average(np.arange(len(profile)), weights=profile))
+    center = float(profile @ np.arange(len(profile))) / float(profile.sum())
     start = round(center - CENTER_PX)
     return min(max(start, len(profile) - 1 - DIGIT_PX), 1)  # but never cut the digit inside its margin of 1
 
@@ -188,26 +190,35 @@ def widen_strokes(ink: Gray) -> Gray:
     A digit drawn with a hair line on a large canvas would fade to almost nothing when it is averaged down.
     Ink with strokes of MNIST's own width is returned as it is.
     """
+    return _widen(ink)[0]
+
+
+def _widen(ink: Gray) -> tuple[Gray, Box]:
+    """Return what `widen_strokes` does, and the box of the digit in it."""
     import cv2
 
-    x, y, width, height = find_box(ink)
+    box = x, y, width, height = find_box(ink)
     scale = FINE_PX / max(width, height)
     fine = resize(ink[y : y + height, x : x + width], round(width * scale), round(height * scale))
     margin = FINE_PX // 8
-    fine = cut(fine, (-margin, -margin, fine.shape[1] + 2 * margin, fine.shape[0] + 2 * margin))
+    fine = np.asarray(cv2.copyMakeBorder(fine, margin, margin, margin, margin, cv2.BORDER_CONSTANT), np.uint8)
     stroke_px = measure_stroke(fine) * BOX_PX / FINE_PX
     if stroke_px >= THIN_STROKE_PX:
-        return ink
+        return ink, box
     full = cv2.convertScaleAbs(fine, alpha=2)  # thin strokes have no soft edge worth keeping
     extra = round((STROKE_PX - stroke_px) * FINE_PX / BOX_PX)
     pen = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (extra + 1, extra + 1))
-    return np.asarray(cv2.dilate(full, pen), np.uint8)
+    wider = np.asarray(cv2.dilate(full, pen), np.uint8)
+    return wider, find_box(wider)
 
 
 def measure_stroke(ink: Gray) -> float:
     """Return the mean stroke width in pixels: four times the mean distance to the edge, as in a bar."""
     import cv2
 
-    mask = (ink >= EDGE_LEVEL).astype(np.uint8)
-    distances = cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_3)
-    return 4 * (float(distances[mask > 0].mean()) - 0.5) if mask.any() else 0.0
+    mask = (ink >= EDGE_LEVEL).view(np.uint8)
+    inked = cv2.countNonZero(mask)
+    if inked in (0, mask.size):  # all of it is ink: there is no edge to measure from
+        return float(min(mask.shape)) if inked else 0.0
+    distances = cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_3)  # 0 outside the mask
+    return 4 * (cv2.sumElems(distances)[0] / inked - 0.5)

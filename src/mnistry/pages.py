@@ -16,12 +16,13 @@ from mnistry.paper import enlarge, find_page_ink
 from mnistry.patterns import find_best_match
 from mnistry.pictures import Gray, shrink
 from mnistry.readings import DIGIT_NAMES, NUM_ALTERNATIVES, Digit, Line
-from mnistry.segmentation import Mark, Strip, find_marks, group_lines, paint_marks, straighten
+from mnistry.segmentation import Mark, Piece, Strip, find_marks, group_lines, paint_marks, straighten
 
 LONGEST_PX = 1600
 SHORTEST_PX = 200  # smaller pictures are enlarged first
 LEAST_PX = 10  # length of the largest mark on a page that holds any writing
-MOST_MARKS = 1000  # on a page: more is no writing, and would take minutes
+MOST_PIXELS = 40_000_000  # of all strips of a page: 1,000 digits have 13,000,000
+MOST_PIECES = 5000  # of a page: 1,000 digits have 3,600
 ROUNDING = 1e-6  # pixels
 MOST_PARTS = 3  # of a broken digit
 NEVER = 2.0  # no confidence reaches it
@@ -63,15 +64,18 @@ def read_page(
     Raises:
         ImageError: no ink is found.
     """
-    predict, pattern = options.predict, options.pattern
-    page = enlarge(shrink(gray, LONGEST_PX), SHORTEST_PX)
     size = size or (gray.shape[0], gray.shape[1])
-    scale = size[1] / page.shape[1], size[0] / page.shape[0]
-    marks = _find_writing(page, options.invert, name)
-    strips = [straighten(line) for line in group_lines(marks)]
-    widths = [max(2.0, measure_stroke(strip.ink)) for strip in strips]
-    pieces = [cut_pieces(strip.ink, width) for strip, width in zip(strips, widths, strict=True)]
-    offered = [classify_segments(line, predict) for line in pieces]
+    marks, scale = _find_writing(gray, options.invert, size, name)
+    return _read_marks(marks, options, scale, size, name)
+
+
+def _read_marks(
+    marks: Sequence[Mark], options: Options, scale: tuple[float, float], size: tuple[int, int], name: str
+) -> list[Line]:
+    """Return the lines that the marks of a page make; `scale` leads from its (x, y) to the picture's."""
+    predict, pattern = options.predict, options.pattern
+    strips, widths, pieces = _cut_lines(group_lines(marks), name)
+    offered = classify_segments(pieces, predict, name)
     found = [find_best_path(*line) for line in zip(pieces, offered, widths, strict=True)]
     paths = [path for path, _ in found]
     total = sum(price for _, price in found)
@@ -93,6 +97,32 @@ def read_page(
     return [line for line in lines if line.digits]
 
 
+def _cut_lines(
+    lines: Sequence[Sequence[Mark]], name: str
+) -> tuple[list[Strip], list[float], list[list[Piece]]]:
+    """Return the strip of each line, the width of its strokes, and its pieces.
+
+    Raises:
+        ImageError: together the strips are larger than those of any page of digits, or there are more pieces.
+    """
+    strips: list[Strip] = []
+    widths: list[float] = []
+    pieces: list[list[Piece]] = []
+    pixels = parts = 0
+    for line in lines:
+        strips.append(straighten(line))
+        widths.append(max(2.0, measure_stroke(strips[-1].ink)))
+        pieces.append(cut_pieces(strips[-1].ink, widths[-1]))
+        pixels += strips[-1].ink.size
+        parts += len(pieces[-1])
+        if pixels > MOST_PIXELS or parts > MOST_PIECES:
+            raise ImageError(
+                f"{name or 'the picture'} has marks far longer than digits, such as rules, or more of them "
+                f"than a page of digits ({len(lines):,} lines). Crop it to the digits"
+            )
+    return strips, widths, pieces
+
+
 def read_single(gray: Gray, options: Options, *, size: tuple[int, int] | None = None, name: str = "") -> Line:
     """Return the one digit of a picture that holds exactly one; arguments and errors as for `read_page`.
 
@@ -100,29 +130,30 @@ def read_single(gray: Gray, options: Options, *, size: tuple[int, int] | None = 
     It matches no pattern: `options.pattern` is left aside.
     """
     size = size or (gray.shape[0], gray.shape[1])
-    lines = read_page(gray, replace(options, pattern=None), size=size, name=name)
+    marks, scale = _find_writing(gray, options.invert, size, name)
+    lines = _read_marks(marks, replace(options, pattern=None), scale, size, name)
     if sum(len(line.digits) for line in lines) == 1:
         return lines[0]
-    page = enlarge(shrink(gray, LONGEST_PX), SHORTEST_PX)
-    segment, strip = _see_whole(_find_writing(page, options.invert, name), options.predict)
-    scale = size[1] / page.shape[1], size[0] / page.shape[0]
+    segment, strip = _see_whole(marks, options.predict)
     return Line((_to_digit(segment, strip, scale, size, options.threshold, options.class_names),))
 
 
-def _find_writing(page: Gray, invert: bool | None, name: str) -> list[Mark]:
-    """Return the marks of a page; an ImageError where there are none but grain, or more than can be read."""
-    marks = find_marks(find_page_ink(page, invert, name))
-    if len(marks) > MOST_MARKS:
-        raise ImageError(
-            f"{name or 'the picture'} has {len(marks):,} marks, which is no page of digits (at most "
-            f"{MOST_MARKS:,}). Crop it to the digits, or photograph them in better light"
-        )
+def _find_writing(
+    gray: Gray, invert: bool | None, size: tuple[int, int], name: str
+) -> tuple[list[Mark], tuple[float, float]]:
+    """Return the marks of a page, and what to multiply their (x, y) with for those in a picture of `size`.
+
+    Raises:
+        ImageError: there are none but grain, or more than can be read.
+    """
+    page = enlarge(shrink(gray, LONGEST_PX), SHORTEST_PX)
+    marks = find_marks(find_page_ink(page, invert, name), name)
     if max((max(mark.box[2:]) for mark in marks), default=0) < LEAST_PX:
         raise ImageError(
             f"no ink found in {name or 'the picture'}: nothing on it is larger than {LEAST_PX} pixels, so "
             "what stands out is the grain of the paper. Photograph the digits from nearer or in better light"
         )
-    return marks
+    return marks, (size[1] / page.shape[1], size[0] / page.shape[0])
 
 
 def _read_whole(marks: Sequence[Mark], predict: Predict) -> tuple[Segment, Strip] | None:

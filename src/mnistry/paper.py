@@ -11,6 +11,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,7 +35,8 @@ FAINT = 0.35  # a pixel that has this portion of the threshold is ink where it i
 FAINT_BY_GRAIN = 0.1  # and so much more for every gray level of the paper's grain
 FAINT_LEVEL = 100  # of ink, of what just reaches that
 ROUGH = 0.12  # of the threshold: paper with so much grain is smoothed,
-SMOOTHING = 0.22  # with a standard deviation of so many stroke widths
+SMOOTHING = 0.22  # with a standard deviation of so many stroke widths,
+MOST_SMOOTHING_PX = 30.0  # and of so many pixels at most: the time grows with it
 RULE_LEVEL = 40  # of ink
 RULE_COPY_PX = 400  # longest side of the copy on which rules are found
 RULE_SLOPES = np.arange(-40, 41) * 0.005  # rows a column
@@ -62,14 +65,14 @@ def find_page_ink(gray: Gray, invert: bool | None = None, name: str = "") -> Gra
     bright = gray if light_ink else 255 - gray
     raised = flatten_paper(bright)
     threshold = find_threshold(raised, find_edges(raised))
-    grain = _measure_grain(raised, threshold)
-    if grain > ROUGH * float(np.median(threshold)):
+    grain, middle = _measure_grain(raised, threshold), float(np.median(threshold))
+    if grain > ROUGH * middle:
         stroke_px = measure_stroke(((raised > threshold) * 255).astype(np.uint8))
-        smooth = cv2.GaussianBlur(raised, (0, 0), max(0.5, SMOOTHING * stroke_px))
+        smooth = cv2.GaussianBlur(raised, (0, 0), min(max(0.5, SMOOTHING * stroke_px), MOST_SMOOTHING_PX))
         raised = np.asarray(smooth, np.float32)
         threshold = find_threshold(raised, find_edges(raised))
-        grain = _measure_grain(raised, threshold)
-    contrast = 2 * float(np.median(threshold))
+        grain, middle = _measure_grain(raised, threshold), float(np.median(threshold))
+    contrast = 2 * middle
     needed = max(LEAST_CONTRAST, 2 * MIN_SIGMAS * grain)
     covered = float((raised > threshold).mean())
     if contrast < needed or not 0 < covered < MOST_COVERED:
@@ -99,7 +102,7 @@ def find_edges(raised: Floats) -> Floats:
     import cv2
 
     smooth = cv2.GaussianBlur(raised, (0, 0), 1.0)
-    slope = np.hypot(
+    slope = cv2.magnitude(
         cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=1 / 8), cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=1 / 8)
     )
     strong = float(np.percentile(slope, 99.5)) / 2
@@ -115,10 +118,11 @@ def flatten_paper(bright: Gray) -> Floats:
     """
     import cv2
 
-    small = shrink(bright, SMALL_PX).astype(np.float32)
+    levels = shrink(bright, SMALL_PX)
+    small = levels.astype(np.float32)
     edges = find_edges(small)
-    steps = cv2.morphologyEx(small, cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8))
-    papers = [_open(small, max(3, round(portion * min(small.shape)) | 1)) for portion in WINDOW_PORTIONS]
+    steps = cv2.morphologyEx(levels, cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)).astype(np.float32)
+    papers = [_open(levels, max(3, round(portion * min(small.shape)) | 1)) for portion in WINDOW_PORTIONS]
     # An outline lies half a step above the paper; what is higher, beyond a shadow, counts no more.
     portions = [float((edges * np.minimum(small - paper, steps / 2)).sum()) for paper in papers]
     enough = EXPLAINED * max(0.0, *portions)
@@ -130,14 +134,46 @@ def flatten_paper(bright: Gray) -> Floats:
     return np.asarray(bright - paper, np.float32)
 
 
-def _open(small: Floats, window: int) -> Floats:
+def _open(levels: Gray, window: int) -> Floats:
     """Open with a square window, then smooth; the picture goes on beyond its border by an odd mirror."""
     import cv2
 
-    wide = np.pad(small, window, mode="reflect" if min(small.shape) > window else "edge")
-    opened = cv2.morphologyEx(wide, cv2.MORPH_OPEN, np.ones((window, window), np.uint8))
-    smooth = cv2.blur(opened, (window // 2 | 1, window // 2 | 1))
-    return np.asarray(smooth[window:-window, window:-window], np.float32)
+    border = cv2.BORDER_REFLECT_101 if min(levels.shape) > window else cv2.BORDER_REPLICATE
+    half, reach = window // 2, window // 4  # of the window to both sides, and of smoothing
+    # Smoothing needs the dilated picture as far as it reaches, that the eroded one half a window further, and
+    # so on: no more is computed. What a window looks at beyond `window` pixels outside counts for nothing.
+    wide = cv2.copyMakeBorder(levels, window, window, window, window, border)
+    eroded = _run_extremes(_pad(wide, reach + 2 * half - window, 255), window, np.minimum)
+    opened = _run_extremes(eroded, window, np.maximum)
+    size = (2 * reach + 1, 2 * reach + 1)
+    smooth = cv2.boxFilter(np.ascontiguousarray(opened), cv2.CV_32F, size)
+    return np.asarray(smooth[reach : -reach or None, reach : -reach or None], np.float32)
+
+
+def _pad(levels: NDArray[Any], margin: int, level: int) -> Gray:
+    """Return the picture with a margin of one level, or, where that is negative, without its own."""
+    import cv2
+
+    if margin <= 0:
+        return np.asarray(levels[-margin : margin or None, -margin : margin or None], np.uint8)
+    return np.asarray(
+        cv2.copyMakeBorder(levels, margin, margin, margin, margin, cv2.BORDER_CONSTANT, value=level)
+    )
+
+
+def _run_extremes(levels: Gray, window: int, extreme: np.ufunc) -> Gray:
+    """Return the extreme of every square window that lies inside the picture, which is smaller for that.
+
+    In steps that double the window: OpenCV's time grows with it.
+    """
+    for _ in range(2):
+        known = 1
+        while known < window:
+            step = min(known, window - known)
+            levels = extreme(levels[:-step], levels[step:])
+            known += step
+        levels = levels.T
+    return levels
 
 
 def find_threshold(raised: Floats, edges: Floats) -> Floats:
@@ -148,10 +184,11 @@ def find_threshold(raised: Floats, edges: Floats) -> Floats:
     """
     import cv2
 
-    whole = float((raised * edges).sum() / max(float(edges.sum()), 1e-6))
+    weighted = raised * edges
+    whole = float(weighted.sum() / max(float(edges.sum()), 1e-6))
     size = [max(1, round(side * min(1, 160 / max(raised.shape)))) for side in raised.shape]
     weights = cv2.resize(edges, size[::-1], interpolation=cv2.INTER_AREA)
-    levels = cv2.resize(raised * edges, size[::-1], interpolation=cv2.INTER_AREA)
+    levels = cv2.resize(weighted, size[::-1], interpolation=cv2.INTER_AREA)
     sigma = max(size) / 12
     total = float(weights.mean()) / 4
     local = (cv2.GaussianBlur(levels, (0, 0), sigma) + whole * total) / (
@@ -207,6 +244,8 @@ def _find_rules(ink: Gray) -> tuple[Gray, int]:
 
 def _find_rule_slopes(small: Gray) -> list[float]:
     """Return the slopes, rows a column, at which some row of a small mask is ink from border to border."""
+    if (small.max(axis=0) > 0).mean() < RULE_COVER:
+        return []  # no row can be, however it is sheared
     covers = [float(_shear(small, slope).mean(axis=1).max()) for slope in RULE_SLOPES]
     return [
         float(slope)

@@ -6,18 +6,39 @@ find_best_match   the pieces of a line -> the most probable reading that fits
 
 from __future__ import annotations
 
-import heapq
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mnistry.decoding import LEAST, Segment, price_digit, price_leaving
 from mnistry.segmentation import Piece
 
 WAYS = 40  # kept for every end and number of digits: the cheapest
 LABELS = 4  # of a segment, tried beside the most probable one
+MOST_TRIED = 40_000  # pieces times numbers of digits, on a line: bounds the time
+
+
+class _Ways(NamedTuple):
+    """The cheapest ways to read the pieces before a certain one, by the number of digits.
+
+    Attributes:
+        fewest: number of digits of the first row.
+        prices: (numbers of digits, WAYS), rising in each row; infinite where there are no more ways.
+        parts: the same shape: the number in `steps` of what comes last,
+        befores: and which way of the piece where that begins comes before it.
+        steps: (start, label, segment) of everything that ends here.
+    """
+
+    fewest: int
+    prices: NDArray[np.float64]
+    parts: NDArray[np.int64]
+    befores: NDArray[np.int64]
+    steps: list[tuple[int, str, Segment]]
 
 
 def compile_pattern(expect: int | None = None, pattern: str | None = None) -> re.Pattern[str]:
@@ -53,29 +74,79 @@ def find_best_match(
     likeliest labels of each segment. A segment that is read as another than its likeliest label has the
     probabilities of the others set to 0.
     """
-    # ways[stop][count]: (price, text, segments) of the cheapest ways to read the pieces before `stop`.
-    ways: list[dict[int, list[tuple[float, str, tuple[Segment, ...]]]]] = [{} for _ in range(len(pieces) + 1)]
-    ways[0][0] = [(0.0, "", ())]
-    for (start, stop), segment in sorted(segments.items(), key=lambda item: item[0][1]):
-        options = _list_options(segment, pieces, stroke_px, class_names)
-        for count, begun in list(ways[start].items()):
-            for price, label, chosen in options:
-                ended = ways[stop].setdefault(count + (label != ""), [])
-                ended += [(cost + price, text + label, (*path, chosen)) for cost, text, path in begun]
-        for count, ended in ways[stop].items():
-            ways[stop][count] = heapq.nsmallest(WAYS, ended, key=lambda way: way[0])
-    fitting = [way for ended in ways[-1].values() for way in ended if pattern.fullmatch(way[1])]
-    if not fitting:
+    sizes = Counter(piece.mark for piece in pieces)
+    ending: dict[int, list[tuple[float, int, str, Segment]]] = {}
+    for (start, stop), segment in segments.items():
+        for price, label, chosen in _list_options(segment, pieces, sizes, stroke_px, class_names):
+            ending.setdefault(stop, []).append((price, start, label, chosen))
+    none = np.zeros((1, WAYS), np.int64)
+    ways = {0: _Ways(0, np.where(np.arange(WAYS) == 0, 0.0, np.inf)[None], none, none, [])}
+    most_counts = max(2, MOST_TRIED // max(1, len(pieces)))
+    for stop in sorted(ending):
+        steps = [step for step in ending[stop] if step[1] in ways]
+        if steps:
+            ways[stop] = _find_ways(ways, steps, most_counts)
+    if len(pieces) not in ways:
         return None
-    _, text, path = min(fitting, key=lambda way: way[0])
-    return list(path), text
+    last = ways[len(pieces)]
+    for index in np.argsort(last.prices, axis=None, kind="stable"):
+        row, way = divmod(int(index), WAYS)
+        if not np.isfinite(last.prices[row, way]):
+            break
+        path, text = _trace(ways, len(pieces), row, way)
+        if pattern.fullmatch(text):
+            return path, text
+    return None
+
+
+def _find_ways(
+    ways: dict[int, _Ways], steps: list[tuple[float, int, str, Segment]], most_counts: int
+) -> _Ways:
+    """Return the ways that end with one of the steps (price, start, label, segment)."""
+    rows = [ways[start].fewest + (label != "") for _, start, label, _ in steps]
+    fewest = min(rows)
+    most = max(row + len(ways[start].prices) for row, (_, start, _, _) in zip(rows, steps, strict=True))
+    tried = np.full((most - fewest, len(steps), WAYS), np.inf)
+    for number, (row, (price, start, _, _)) in enumerate(zip(rows, steps, strict=True)):
+        begun = ways[start].prices
+        tried[row - fewest : row - fewest + len(begun), number] = begun + price
+    if (
+        len(tried) > most_counts
+    ):  # a line far longer than any number: only numbers of digits near the likeliest
+        best = int(np.argmin(tried.min(axis=(1, 2))))
+        first = max(0, min(best - most_counts // 2, len(tried) - most_counts))
+        tried, fewest = tried[first : first + most_counts], fewest + first
+    flat = tried.reshape(len(tried), -1)
+    cheapest = np.sort(np.argpartition(flat, WAYS - 1, axis=1)[:, :WAYS], axis=1)
+    order = np.argsort(np.take_along_axis(flat, cheapest, axis=1), axis=1, kind="stable")
+    chosen = np.take_along_axis(cheapest, order, axis=1)
+    prices = np.take_along_axis(flat, chosen, axis=1)
+    return _Ways(fewest, prices, chosen // WAYS, chosen % WAYS, [step[1:] for step in steps])
+
+
+def _trace(ways: dict[int, _Ways], stop: int, row: int, way: int) -> tuple[list[Segment], str]:
+    """Return the segments and the text of one way to read the pieces before `stop`."""
+    path: list[Segment] = []
+    text = ""
+    while stop > 0:
+        here = ways[stop]
+        start, label, segment = here.steps[here.parts[row, way]]
+        row, way = row + here.fewest - (label != "") - ways[start].fewest, int(here.befores[row, way])
+        path.append(segment)
+        text = label + text
+        stop = start
+    return path[::-1], text
 
 
 def _list_options(
-    segment: Segment, pieces: Sequence[Piece], stroke_px: float, class_names: Sequence[str]
+    segment: Segment,
+    pieces: Sequence[Piece],
+    sizes: Mapping[int, int],
+    stroke_px: float,
+    class_names: Sequence[str],
 ) -> list[tuple[float, str, Segment]]:
     """Return (price, label, segment) of every way to take it: as one of its likeliest labels, or left out."""
-    options = [(price_leaving(segment, pieces), "", replace(segment, digit=False))]
+    options = [(price_leaving(segment, pieces, sizes), "", replace(segment, digit=False))]
     best = float(segment.probabilities.max())
     base = price_digit(segment, pieces, stroke_px)
     for index in np.argsort(-segment.probabilities, kind="stable")[: 1 + LABELS]:

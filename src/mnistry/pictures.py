@@ -9,30 +9,66 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mnistry.containers import (
+    MAX_FILE_BYTES,
+    MAX_HEADER_BYTES,
+    READ_AT_ONCE,
+    MeteredFile,
+    check_jpeg,
+    count_tiff_pages,
+    find_format,
+)
 from mnistry.errors import ImageError
+from mnistry.pixels import (
+    MAX_PIXELS,
+    Gray,
+    average,
+    find_scale,
+    lay_over_paper,
+    list_bands,
+    rescale,
+    resize,
+    shrink,
+    shrink_array,
+    to_gray,
+    to_uint8,
+    too_large,
+)
 
 if TYPE_CHECKING:
     from PIL import Image
 
-Gray: TypeAlias = NDArray[np.uint8]
 Source: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | NDArray[Any]"
 
-MAX_PIXELS = 178_000_000  # just under the 2**30 / 6 pixels at which Pillow itself refuses
-EXIF_ORIENTATION = 0x0112  # the tag; 5 to 8 mean that height and width are exchanged
-MAX_DECODED_BYTES = 400 * 10**6  # as Pillow holds a picture: a byte a pixel in gray, else four
-MAX_STREAM_BYTES = 256 * 2**20  # of a pipe or another source whose size is not known beforehand
+# MAX_PIXELS is for a byte each, and for JPEG pictures, which are made smaller while they are decoded.
+MAX_COLOUR_PIXELS = 52_000_000  # others in colour or of 16 bits, four bytes each
+MAX_WEBP_PIXELS = 25_000_000  # seventeen bytes each, as its decoder holds them
+__all__ = [
+    "MAX_PIXELS",
+    "Gray",
+    "Source",
+    "count_pages",
+    "describe_source",
+    "load_colours",
+    "load_gray",
+    "load_shrunk",
+    "resize",
+    "shrink",
+    "take_stream",
+]
 
-_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+EXIF_ORIENTATION = 0x0112  # the tag; 5 to 8 mean that height and width are exchanged
 
 # What people give a picture's suffix although it is something else, by its first bytes.
 _LOOKALIKES = {
     b"<": "It looks like text (SVG, HTML or XML).",
     b"%PDF": "It is a PDF document.",
+    b"PK": "It is a ZIP archive, or a document or array file that is one.",
 }
 
 
@@ -67,7 +103,7 @@ def load_shrunk(source: Source, longest_px: int | None, page: int = 1) -> tuple[
     """
     with _named(source):
         pixels, size = _load_pixels(source, longest_px, page)
-        gray = _to_gray(_to_uint8(pixels))
+        gray = to_gray(to_uint8(pixels))
         return gray if longest_px is None else shrink(gray, longest_px), size
 
 
@@ -82,25 +118,23 @@ def load_colours(source: Source, longest_px: int, page: int = 1) -> tuple[Gray, 
     """
     with _named(source):
         pixels, size = _load_pixels(source, longest_px, page)
-        pixels = _to_uint8(pixels)
-        return shrink(_lay_over_paper(pixels) if pixels.shape[2:] == (4,) else pixels, longest_px), size
+        pixels = to_uint8(pixels)
+        return shrink(lay_over_paper(pixels) if pixels.shape[2:] == (4,) else pixels, longest_px), size
 
 
 def count_pages(source: Source) -> int:
     """Return how many pages a picture has: those of a TIFF file; 1 for all others, moving ones too.
 
-    What cannot be read at all has 1, with which `load_shrunk` says why.
+    At most MOST_PAGES are counted. What cannot be read at all has 1, with which `load_shrunk` says why.
     """
-    from PIL import Image, UnidentifiedImageError
-
     if not isinstance(source, (str, os.PathLike, bytes)):
         return 1
     try:
-        with _damage_explained():
-            file = io.BytesIO(source) if isinstance(source, bytes) else _open_regular_file(Path(source))
-            with file, Image.open(file) as image:
-                return int(getattr(image, "n_frames", 1)) if image.format == "TIFF" else 1
-    except (ImageError, UnidentifiedImageError):
+        with io.BytesIO(source) if isinstance(source, bytes) else _open_regular_file(Path(source)) as file:
+            tiff = find_format(file.read(64)) == "TIFF"
+            file.seek(0)
+            return count_tiff_pages(file) if tiff else 1
+    except (ImageError, OSError):
         return 1
 
 
@@ -108,7 +142,7 @@ def take_stream(source: Source) -> Source:
     """Return a source that can be loaded again: the bytes of an open file, everything else as it is.
 
     Raises:
-        ImageError: there are more than MAX_STREAM_BYTES bytes.
+        ImageError: there are more than MAX_FILE_BYTES bytes.
     """
     from PIL import Image
 
@@ -141,12 +175,8 @@ def _load_pixels(source: Source, longest_px: int | None, page: int) -> tuple[NDA
     from PIL import Image
 
     if isinstance(source, np.ndarray):
-        # Values outside their range must not hide in an average: only bytes are made smaller beforehand.
-        if longest_px is None or source.dtype != np.uint8 or source.ndim not in (2, 3) or source.size == 0:
-            return source, (source.shape[0], source.shape[1]) if source.ndim > 1 else (0, 0)
-        if source.shape[0] * source.shape[1] > MAX_PIXELS or source.shape[2:] not in ((), (1,), (3,), (4,)):
-            return source, (source.shape[0], source.shape[1])
-        return shrink(source, longest_px), (source.shape[0], source.shape[1])
+        array = np.asarray(source)  # of a subclass, such as a masked array, the values
+        return shrink_array(array, longest_px), (array.shape[0], array.shape[1])
     if isinstance(source, (str, os.PathLike)):
         with _open_regular_file(Path(source)) as file:
             return _decode(file, longest_px, page)
@@ -165,11 +195,15 @@ def _load_pixels(source: Source, longest_px: int | None, page: int) -> tuple[NDA
 def _open_regular_file(path: Path) -> BinaryIO:
     """Open `path` for reading unless that could block or never end, as with a pipe or a device."""
     try:
-        mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
             raise ImageError("it is a folder; expected an image file. Name files, or a folder with images")
-        if not stat.S_ISREG(mode):
+        if not stat.S_ISREG(status.st_mode):
             raise ImageError("it is a pipe, socket or device; expected an image file. Save the picture first")
+        if status.st_size == 0:
+            raise ImageError("the file is empty (0 bytes); expected an image. Save or download it again")
+        if status.st_size > MAX_FILE_BYTES:
+            raise _too_many_bytes(f"{status.st_size:,} bytes")
         return path.open("rb")
     except FileNotFoundError:
         raise ImageError("no such file. Check the spelling and the current folder") from None
@@ -180,12 +214,19 @@ def _open_regular_file(path: Path) -> BinaryIO:
 
 
 def _read_stream(stream: BinaryIO) -> bytes:
-    content = stream.read(MAX_STREAM_BYTES + 1)
-    if len(content) > MAX_STREAM_BYTES:
-        raise ImageError(
-            f"it has more than {MAX_STREAM_BYTES:,} bytes; expected one image. Make it smaller first"
-        )
+    try:
+        content = stream.read(MAX_FILE_BYTES + 1) or b""
+    except OSError as error:
+        raise ImageError(f"the system says {error}. Save the picture to a file first") from error
+    if len(content) > MAX_FILE_BYTES:
+        raise _too_many_bytes(f"more than {MAX_FILE_BYTES:,} bytes")
     return content
+
+
+def _too_many_bytes(received: str) -> ImageError:
+    return ImageError(
+        f"it has {received}; at most {MAX_FILE_BYTES:,} can be read. Make it smaller first, or a JPEG"
+    )
 
 
 def _decode(file: BinaryIO, longest_px: int | None, page: int) -> tuple[NDArray[Any], tuple[int, int]]:
@@ -199,11 +240,24 @@ def _decode(file: BinaryIO, longest_px: int | None, page: int) -> tuple[NDArray[
             if not head:
                 raise ImageError("the file is empty (0 bytes); expected an image. Save or download it again")
             file.seek(0)
-            with _open_heif(file) if _is_heif(head) else Image.open(file) as image:
+            name = find_format(head)
+            if name is None:
+                raise UnidentifiedImageError
+            if name == "JPEG":
+                check_jpeg(file)
+            metered = MeteredFile(file, 2 * MAX_FILE_BYTES if name in READ_AT_ONCE else MAX_HEADER_BYTES)
+            with (
+                _open_heif(metered)
+                if name == "HEIF"
+                else Image.open(cast(BinaryIO, metered), formats=[name]) as image
+            ):
                 if page > 1:
                     image.seek(page - 1)
+                metered.allow_pixels()
                 return _to_pixels(image, longest_px)
     except UnidentifiedImageError:
+        if find_format(head):
+            raise ImageError("it is damaged or cut short. Save, copy or download it again") from None
         hint = next((text for start, text in _LOOKALIKES.items() if head.lstrip().startswith(start)), "")
         raise ImageError(
             f"it is not an image, whatever its name says (first bytes {head[:8]!r}). {hint}".rstrip()
@@ -211,12 +265,7 @@ def _decode(file: BinaryIO, longest_px: int | None, page: int) -> tuple[NDArray[
         ) from None
 
 
-def _is_heif(head: bytes) -> bool:
-    """Return whether these first bytes are those of HEIC, as telephones make it."""
-    return head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS
-
-
-def _open_heif(file: BinaryIO) -> Image.Image:
+def _open_heif(file: MeteredFile) -> Image.Image:
     try:
         from pillow_heif import HeifImageFile
     except ImportError:
@@ -239,15 +288,9 @@ def _damage_explained() -> Iterator[None]:
     except (ImageError, UnidentifiedImageError):
         raise
     except Image.DecompressionBombError:
-        raise _too_large("more pixels than Pillow accepts") from None
+        raise too_large("more pixels than Pillow accepts") from None
     except Exception as error:  # on damaged files its decoders raise nearly everything
         raise ImageError(f"it is damaged or cut short ({error}). Save, copy or download it again") from error
-
-
-def _too_large(received: str) -> ImageError:
-    return ImageError(
-        f"it is too large: {received}; at most {MAX_PIXELS:,} pixels can be read. Make it smaller first"
-    )
 
 
 def _to_pixels(image: Image.Image, longest_px: int | None) -> tuple[NDArray[Any], tuple[int, int]]:
@@ -256,110 +299,51 @@ def _to_pixels(image: Image.Image, longest_px: int | None) -> tuple[NDArray[Any]
     Returns:
         the pixels, and (height, width) of the upright image before it was made smaller.
     """
-    from PIL import ImageOps
-
     width, height = image.size
+    described = f"{height} x {width} pixels"
     if width * height > MAX_PIXELS:
-        raise _too_large(f"{height} x {width} pixels")
-    turned = image.getexif().get(EXIF_ORIENTATION) in (5, 6, 7, 8)
-    size = (width, height) if turned else (height, width)
+        raise too_large(described)
     if longest_px is not None:
         scale = min(1.0, longest_px / max(width, height))
         # Of JPEG only, and it stays at least so large.
         image.draft(None, (round(width * scale), round(height * scale)))
-    decoded = image.size[0] * image.size[1] * (1 if image.mode in ("1", "L", "P") else 4)
-    if decoded > MAX_DECODED_BYTES:
-        raise _too_large(f"{height} x {width} pixels of mode {image.mode}, {decoded:,} bytes")
-    if longest_px is not None:
-        factor = max(image.size) // longest_px
-        if factor >= 2 and image.mode in ("L", "RGB", "RGBA", "CMYK"):
-            orientation = image.getexif().get(EXIF_ORIENTATION)
-            image = image.reduce(factor)
-            image.getexif()[EXIF_ORIENTATION] = orientation or 1
-    image = ImageOps.exif_transpose(image)
+    held = image.size[0] * image.size[1]
+    if image.format == "WEBP" and held > MAX_WEBP_PIXELS:
+        raise too_large(f"{described} in WebP", MAX_WEBP_PIXELS)
+    if image.mode not in ("1", "L", "P") and held > MAX_COLOUR_PIXELS:
+        raise too_large(f"{described} of mode {image.mode}", MAX_COLOUR_PIXELS)
+    image.load()  # before Exif is asked for: it may stand behind the pixels, and Pillow turns TIFF by itself
+    orientation = 1 if image.format == "TIFF" else image.getexif().get(EXIF_ORIENTATION, 1)
+    turned = orientation in (5, 6, 7, 8)
+    factor = 1 if longest_px is None else max(1, max(image.size) // longest_px)
+    return _turn_upright(_to_array(image, factor), orientation), (
+        (width, height) if turned else (height, width)
+    )
+
+
+def _to_array(image: Image.Image, factor: int) -> NDArray[Any]:
+    """Return the pixels of an image made smaller by a whole factor, band by band: a copy would be large."""
+    width, height = image.size
     if image.mode.startswith(("I", "F")):
-        return np.asarray(image), size
-    if image.has_transparency_data:
-        return np.asarray(image.convert("RGBA")), size
-    return np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB")), size
+        if factor == 1:
+            return np.asarray(image)
+        scale = find_scale(np.asarray(image.crop((0, 0, 1, 1))).dtype, *image.getextrema())
+    mode = "RGBA" if image.has_transparency_data else "L" if image.mode in ("1", "L") else "RGB"
+    bands = []
+    for top, bottom in list_bands(height, width, factor):
+        band = image if factor == 1 else image.crop((0, top, width, bottom))
+        if image.mode.startswith(("I", "F")):
+            bands.append(average(rescale(np.asarray(band), scale), factor))
+        elif image.mode == "CMYK":
+            bands.append(np.asarray(band.reduce(factor).convert(mode)))
+        else:
+            bands.append(np.asarray(band.convert(mode).reduce(factor)))
+    return bands[0] if len(bands) == 1 else np.concatenate(bands)
 
 
-def _to_uint8(pixels: NDArray[Any]) -> Gray:
-    """Check an array's shape and values and scale them to 0..255; (h, w), (h, w, 3) or (h, w, 4)."""
-    if pixels.ndim == 3 and pixels.shape[2] == 1:
-        pixels = pixels[:, :, 0]
-    if not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))):
-        raise ImageError(
-            f"its shape {pixels.shape} is not that of one picture; expected (height, width), "
-            "(height, width, 3) or (height, width, 4)"
-        )
-    if pixels.size == 0:
-        raise ImageError(f"it has no pixels (shape {pixels.shape}); expected at least one")
-    if pixels.shape[0] * pixels.shape[1] > MAX_PIXELS:
-        raise _too_large(f"{pixels.shape[0]} x {pixels.shape[1]} pixels")
-    if pixels.dtype == np.uint8:
-        return pixels
-    if pixels.dtype == np.bool_:
-        return pixels.astype(np.uint8) * np.uint8(255)
-    if pixels.dtype.kind not in "uif":
-        raise ImageError(f"its values are {pixels.dtype}; expected bool, integers or floats")
-    low, high = pixels.min(), pixels.max()
-    largest = 1 if pixels.dtype.kind == "f" else (255 if high <= 255 and pixels.dtype != np.uint16 else 65535)
-    if not (low >= 0 and high <= largest):  # false for NaN too
-        raise ImageError(
-            f"its values lie in {low}..{high} ({pixels.dtype}); expected floats in 0..1, integers in "
-            "0..255 or 16-bit integers in 0..65535, and no NaN. Scale them first"
-        )
-    return np.rint(pixels * np.float32(255 / largest)).astype(np.uint8)
-
-
-def _to_gray(pixels: Gray) -> Gray:
-    """Lay alpha over white and reduce colours to the one gray scale that shows the ink best."""
-    if pixels.ndim == 2:
-        return pixels
-    if pixels.shape[2] == 4:
-        pixels = _lay_over_paper(pixels)
-    if (pixels[:, :, 0] == pixels[:, :, 1]).all() and (pixels[:, :, 1] == pixels[:, :, 2]).all():
-        return np.ascontiguousarray(pixels[:, :, 0])
-    import cv2
-
-    # The direction is found on a small copy: averaged colours are free of sensor and JPEG colour noise.
-    colours = shrink(pixels, 256).reshape(-1, 3).astype(np.float32)
-    deviations = colours - np.median(colours, axis=0)
-    strengths = np.abs(deviations).max(axis=1)
-    ink = deviations[strengths >= strengths.max() / 2]
-    direction = np.linalg.eigh(ink.T @ ink)[1][:, -1]  # of the largest eigenvalue; its sign is arbitrary
-    direction *= (1 if direction.sum() >= 0 else -1) / np.abs(direction).sum()
-    offset = -255 * direction[direction < 0].sum()
-    return np.asarray(cv2.transform(pixels, np.append(direction, offset)[None]), np.uint8)
-
-
-def _lay_over_paper(rgba: Gray) -> Gray:
-    """Lay a transparent picture over white, or over black where it holds nearly white ink and little else."""
-    from PIL import Image
-
-    if rgba[:, :, 3].min() == 255:
-        return rgba[:, :, :3]
-    small = shrink(rgba, 256).astype(np.float32)
-    cover = small[:, :, 3:] / 255
-    white_ink = 0 < cover.mean() < 0.5 and (small[:, :, :3] * cover).mean() > 192 * cover.mean()
-    paper = Image.new("RGBA", (rgba.shape[1], rgba.shape[0]), "black" if white_ink else "white")
-    paper.alpha_composite(Image.fromarray(rgba))
-    return np.asarray(paper.convert("RGB"))
-
-
-def shrink(pixels: Gray, longest_px: int) -> Gray:
-    """Return the picture made smaller by area averaging until no side is longer than `longest_px`."""
-    height, width = pixels.shape[:2]
-    scale = min(1.0, longest_px / max(height, width))
-    return resize(pixels, round(width * scale), round(height * scale))
-
-
-def resize(pixels: Gray, width: int, height: int) -> Gray:
-    """Return the picture with a new size, at least 1 x 1: averaged to become smaller, else linear."""
-    import cv2
-
-    size = (max(1, width), max(1, height))
-    smaller = size[0] < pixels.shape[1] or size[1] < pixels.shape[0]
-    interpolation = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(pixels, size, interpolation=interpolation), np.uint8)
+def _turn_upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Return the picture as it is to be seen, by the number that Exif gives."""
+    if orientation in (2, 4, 5, 7):
+        pixels = pixels[:, ::-1]
+    turns = {3: 2, 4: 2, 5: 1, 6: -1, 7: -1, 8: 1}.get(orientation, 0)
+    return np.ascontiguousarray(np.rot90(pixels, turns))

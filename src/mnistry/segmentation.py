@@ -10,15 +10,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import heapq
+import math
+import statistics
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mnistry.errors import ImageError
 from mnistry.imaging import Box
 from mnistry.pictures import Gray
 
+MOST_MARKS = 1000  # on a page: more is no writing, and would take long
+MOST_COVERED = 8  # times the page's area: the boxes of all marks together
 MARK_LEVEL = 96  # of the ink, from which neighbouring pixels are connected
 DIRT_PORTION = 0.12  # of the digits' height: a mark less long is dirt
 SMALL_PORTION = 0.4  # of the digits' height: marks less high tell nothing about lines
@@ -27,8 +33,10 @@ FRAME_PORTION = 0.5  # of the picture's side
 RIM_HEIGHTS = 3.0  # of the digits: what is longer along a border is none
 
 STRIP_PX = 64  # height of a straightened line's digits
+MOST_STRIP_PIXELS = 2_000_000  # of a line: some 250 digits; what would be longer is made less high
 MARGIN_PX = 32  # around them, for what reaches above and below
 MAX_SLANT = 0.7  # horizontal per vertical pixel
+MOST_SLANT_PX = 2000  # width, while the slant is measured, of a mark 32 pixels high
 
 
 @dataclass(frozen=True)
@@ -84,8 +92,16 @@ class Piece:
     cut: float
 
 
-def find_marks(ink: Gray) -> list[Mark]:
-    """Return what is connected in the ink, without dirt and without what frames the page."""
+def find_marks(ink: Gray, name: str = "") -> list[Mark]:
+    """Return what is connected in the ink, without dirt and without what frames the page.
+
+    Args:
+        ink: (height, width) uint8.
+        name: what an error calls the picture; empty for "the picture".
+
+    Raises:
+        ImageError: there are more than MOST_MARKS, or they lie around each other.
+    """
     import cv2
 
     count, labels, stats, _ = cv2.connectedComponentsWithStats(
@@ -93,21 +109,41 @@ def find_marks(ink: Gray) -> list[Mark]:
     )
     if count == 1:
         return []
-    boxes = stats[1:, :4]
-    framing = np.array([_is_frame(box, ink.shape) for box in boxes.tolist()])
+    boxes = np.asarray(stats[1:, :4], np.int32)
+    rows, columns = ink.shape
+    ends = boxes[:, :2] + boxes[:, 2:]
+    touching = (boxes[:, :2] == 0).any(axis=1) | (ends == (columns, rows)).any(axis=1)
+    # Noise has a hundred thousand marks: only the few that can be part of a frame are looked at one by one.
+    framing = _ask_each(_is_frame, boxes, touching, ink.shape)
     if framing.all():
         framing[:] = False
     typical = _typical_height(boxes[~framing])
-    framing |= [_is_rim(box, ink.shape, typical) for box in boxes.tolist()]
+    framing |= _ask_each(_is_rim, boxes, touching, ink.shape, typical)
+    kept = np.flatnonzero(~framing & (boxes[:, 2:].max(axis=1) >= DIRT_PORTION * typical))
+    covered = int((boxes[kept, 2].astype(np.int64) * boxes[kept, 3]).sum())
+    if len(kept) > MOST_MARKS or covered > MOST_COVERED * ink.size:
+        raise ImageError(
+            f"{name or 'the picture'} has {len(kept):,} marks, which is no page of digits (at most "
+            f"{MOST_MARKS:,}, with boxes of {MOST_COVERED} times the page's area together; here it is "
+            f"{covered / ink.size:.1f} times). Crop it to the digits, or photograph them in better light"
+        )
     marks = []
-    for label, (x, y, width, height) in enumerate(boxes.tolist(), start=1):
-        if framing[label - 1] or max(width, height) < DIRT_PORTION * typical:
-            continue
+    for index in kept.tolist():
+        x, y, width, height = boxes[index].tolist()
         inside = (slice(y, y + height), slice(x, x + width))
         marks.append(
-            Mark((x, y, width, height), np.where(labels[inside] == label, ink[inside], 0).astype(np.uint8))
+            Mark((x, y, width, height), np.where(labels[inside] == index + 1, ink[inside], np.uint8(0)))
         )
     return marks
+
+
+def _ask_each(
+    question: Callable[..., bool], boxes: NDArray[np.int32], asked: NDArray[np.bool_], *rest: object
+) -> NDArray[np.bool_]:
+    """Return the answer for every box that is asked for, and False for the others."""
+    answers = np.zeros(len(boxes), np.bool_)
+    answers[asked] = [question(box, *rest) for box in boxes[asked].tolist()]
+    return answers
 
 
 def _typical_height(boxes: NDArray[np.int32]) -> float:
@@ -151,43 +187,49 @@ def group_lines(marks: Sequence[Mark]) -> list[list[Mark]]:
         (mark for mark in marks if mark.box[3] >= SMALL_PORTION * typical), key=lambda mark: mark.box[0]
     )
     lines: list[list[Mark]] = []
+    nearest: list[list[Mark]] = []  # of every line: the three marks that reach furthest to the right
+    spans = np.zeros((len(large), 2))  # their median top and bottom
     for mark in large:
-        overlaps = [_overlap(line, mark) for line in lines]
-        if overlaps and max(overlaps) > 0.4:
-            lines[int(np.argmax(overlaps))].append(mark)
+        top, bottom = spans[: len(lines)].T
+        shared = np.minimum(bottom, mark.bottom) - np.maximum(top, mark.box[1])
+        overlaps = shared / np.maximum(1.0, np.minimum(bottom - top, mark.box[3]))
+        if len(lines) and overlaps.max() > 0.4:
+            number = int(np.argmax(overlaps))
+            lines[number].append(mark)
         else:
+            number = len(lines)
             lines.append([mark])
-    for mark in marks:
-        if mark.box[3] >= SMALL_PORTION * typical:
-            continue
-        distances = [_distance(line, mark) for line in lines]
-        nearest = int(np.argmin(distances))
-        if distances[nearest] < 1.0:
-            lines[nearest].append(mark)
+            nearest.append([])
+        nearest[number] = heapq.nlargest(3, [*nearest[number], mark], key=lambda other: other.right)
+        spans[number, 0] = statistics.median(other.box[1] for other in nearest[number])
+        spans[number, 1] = statistics.median(other.bottom for other in nearest[number])
+    _add_small(lines, [mark for mark in marks if mark.box[3] < SMALL_PORTION * typical])
     for line in lines:
         line.sort(key=lambda mark: mark.box[0] + mark.box[2] / 2)
     return sorted(lines, key=lambda line: float(np.mean([mark.box[1] + mark.box[3] / 2 for mark in line])))
 
 
-def _overlap(line: Sequence[Mark], mark: Mark) -> float:
-    """Return how much of the lower of both is beside the other, 0..1, judged by the line's nearest marks."""
-    nearest = sorted(line, key=lambda other: -other.right)[:3]
-    top = float(np.median([other.box[1] for other in nearest]))
-    bottom = float(np.median([other.bottom for other in nearest]))
-    shared = min(bottom, mark.bottom) - max(top, mark.box[1])
-    return shared / max(1.0, min(bottom - top, mark.box[3]))
+def _add_small(lines: Sequence[list[Mark]], small: Sequence[Mark]) -> None:
+    """Let each small mark join the line of the nearest mark, if that is near.
 
-
-def _distance(line: Sequence[Mark], mark: Mark) -> float:
-    """Return how far a small mark is from a line's nearest mark, in heights of that; sideways half."""
-    x, y = mark.box[0] + mark.box[2] / 2, mark.box[1] + mark.box[3] / 2
-    distances = []
-    for other in line:
-        height = other.box[3]
-        down = max(other.box[1] - y, y - other.bottom, 0) / height
-        across = max(other.box[0] - x, x - other.right, 0) / height
-        distances.append(max(2 * down, 0.5 * across))
-    return min(distances, default=np.inf)
+    Distances are in heights of the other mark; sideways they count half, up and down twice.
+    """
+    placed = [(*mark.box, number) for number, line in enumerate(lines) for mark in line]
+    count = len(placed)
+    boxes = np.zeros((count + len(small), 5))
+    boxes[:count] = placed
+    for mark in small:
+        x, y = mark.box[0] + mark.box[2] / 2, mark.box[1] + mark.box[3] / 2
+        left, top, width, height, owners = boxes[:count].T
+        down = np.maximum(np.maximum(top - y, y - (top + height)), 0) / height
+        across = np.maximum(np.maximum(left - x, x - (left + width)), 0) / height
+        distances = np.maximum(2 * down, 0.5 * across)
+        nearest = distances.min()
+        if nearest < 1.0:
+            number = int(owners[distances == nearest].min())
+            lines[number].append(mark)
+            boxes[count] = (*mark.box, number)
+            count += 1
 
 
 def paint_marks(marks: Sequence[Mark]) -> tuple[Gray, tuple[int, int]]:
@@ -215,20 +257,40 @@ def straighten(line: Sequence[Mark]) -> Strip:
     slant = _measure_slant(large)
     # page (relative to left, top) -> strip: level, upright, scaled; then moved so that nothing is cut.
     matrix = scale * np.array([[1.0, slant], [0.0, 1.0]]) @ np.array([[1.0, 0.0], [-slope, 1.0]])
-    corners = matrix @ np.array(
-        [[0, ink.shape[1], 0, ink.shape[1]], [0, 0, ink.shape[0], ink.shape[0]]], np.float64
-    )
-    offset = MARGIN_PX - corners.min(axis=1)
-    size = np.ceil(corners.max(axis=1) + offset + MARGIN_PX).astype(int)
+    offset, size = _place_strip(line, ink.shape, (left, top), matrix)
+    if (too_large := math.prod(size) / MOST_STRIP_PIXELS) > 1:
+        matrix, scale = matrix / math.sqrt(too_large), scale / math.sqrt(too_large)
+        offset, size = _place_strip(line, ink.shape, (left, top), matrix)
     if scale < 0.5:
         ink = np.asarray(cv2.GaussianBlur(ink, (0, 0), 0.35 / scale), np.uint8)
     full = np.column_stack([matrix, offset])
-    strip = cv2.warpAffine(
-        ink, full, (int(size[0]), int(size[1])), flags=cv2.INTER_LINEAR if scale < 2 else cv2.INTER_CUBIC
-    )
+    strip = cv2.warpAffine(ink, full, size, flags=cv2.INTER_LINEAR if scale < 2 else cv2.INTER_CUBIC)
     to_page = cv2.invertAffineTransform(full)
     to_page[:, 2] += (left, top)
     return Strip(np.asarray(strip, np.uint8), np.asarray(to_page, np.float64))
+
+
+def _place_strip(
+    line: Sequence[Mark], shape: tuple[int, ...], origin: tuple[int, int], matrix: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], tuple[int, int]]:
+    """Return what to add to what `matrix` gives, so that all marks are on the strip, and its (width, height).
+
+    Args:
+        line: the marks.
+        shape: (height, width) of the picture with their ink alone, which begins at `origin` (x, y).
+        origin: see there.
+        matrix: (2, 2), from that picture to the strip.
+    """
+    frame = matrix @ np.array([[0, shape[1], 0, shape[1]], [0, 0, shape[0], shape[0]]], np.float64)
+    offset = MARGIN_PX - frame.min(axis=1)
+    # What lies outside the marks is left out, by whole pixels: a line may rise across the whole page.
+    boxes = np.array([mark.box for mark in line], np.float64)
+    starts = boxes[:, :2] - origin
+    (x, y), (right, bottom) = starts.T, (starts + boxes[:, 2:]).T
+    corners = matrix @ np.array([np.hstack([x, right, x, right]), np.hstack([y, y, bottom, bottom])])
+    first = np.floor(corners.min(axis=1) + offset - MARGIN_PX + 1e-6)  # never less than 0
+    size = np.ceil(corners.max(axis=1) + offset + MARGIN_PX) - first
+    return offset - first, (int(size[0]), int(size[1]))
 
 
 def _fit_slope(line: Sequence[Mark]) -> float:
@@ -250,20 +312,30 @@ def _measure_slant(line: Sequence[Mark]) -> float:
     """
     import cv2
 
-    best, best_score = 0.0, -1.0
     small = []
     for mark in line:
         scale = 32 / mark.box[3]
-        small.append(
-            cv2.resize(mark.ink, (max(1, round(mark.box[2] * scale)), 32), interpolation=cv2.INTER_AREA)
-        )
+        size = (min(MOST_SLANT_PX, max(1, round(mark.box[2] * scale))), 32)
+        small.append(np.asarray(cv2.resize(mark.ink, size, interpolation=cv2.INTER_AREA), np.uint8))
+    rows = [_stand_side_by_side(small[first : first + 50]) for first in range(0, len(small), 50)]
+    best, best_score = 0.0, -1.0
     for slant in np.arange(-0.4, MAX_SLANT + 0.01, 0.1):
         score = 0.0
-        for ink in small:
-            matrix = np.array([[1, slant, 16 if slant >= 0 else 16 - 32 * slant], [0, 1, 0]])
-            profile = cv2.warpAffine(ink, matrix, (ink.shape[1] + 64, 32)).sum(axis=0, dtype=np.float64)
-            score += float((profile**2).sum()) / max(1.0, float(profile.sum()))
+        matrix = np.array([[1, slant, 16 if slant >= 0 else 16 - 32 * slant], [0, 1, 0]])
+        for ink, starts in rows:
+            profile = cv2.warpAffine(ink, matrix, ink.shape[::-1]).sum(axis=0, dtype=np.float64)
+            squares, sums = np.add.reduceat(profile**2, starts), np.add.reduceat(profile, starts)
+            score += sum((squares / np.maximum(1.0, sums)).tolist())
         score *= 1 - 0.08 * abs(slant)  # upright where there is little to tell
         if score > best_score:
             best, best_score = float(slant), score
     return best
+
+
+def _stand_side_by_side(inks: Sequence[Gray]) -> tuple[Gray, NDArray[np.int64]]:
+    """Return pictures of 32 rows in one, with 64 free columns right of each, and where each begins."""
+    starts = np.cumsum([0, *(ink.shape[1] + 64 for ink in inks)])
+    row = np.zeros((32, int(starts[-1])), np.uint8)
+    for ink, start in zip(inks, starts.tolist(), strict=False):
+        row[:, start : start + ink.shape[1]] = ink
+    return row, starts[:-1]
