@@ -9,6 +9,7 @@ long as the example says, but are stopped when they have taken --patience times 
 are not installed are left out, and said to be.
 
     python benchmarks/time_to_accuracy.py [--seeds 10] [--peer-seeds 3] [--without tinygrad_beautiful]
+                                          [--recipe fast]
 """
 
 from __future__ import annotations
@@ -127,6 +128,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seeds", type=int, default=10, help="of our recipes")
+    parser.add_argument("--warm-seeds", type=int, default=3, help="of our recipes in a warm process")
     parser.add_argument("--peer-seeds", type=int, default=3, help="of the peers")
     parser.add_argument(
         "--patience",
@@ -134,6 +136,7 @@ def main() -> None:
         default=10,
         help="peers are stopped after so many times our longest training",
     )
+    parser.add_argument("--recipe", choices=list(MARKS.values()), help="only the mark that this one is for")
     parser.add_argument(
         "--without", action="append", default=[], choices=list(PEERS), help="leave out a peer"
     )
@@ -141,11 +144,12 @@ def main() -> None:
 
     ours: dict[str, list[Training]] = {}
     warm: dict[str, list[float]] = {}
-    for recipe in MARKS.values():
+    marks = {mark: recipe for mark, recipe in MARKS.items() if arguments.recipe in (None, recipe)}
+    for recipe in marks.values():
         for seed in range(arguments.seeds):
             ours.setdefault(recipe, []).append(train_ours(recipe, seed))
             say(recipe, seed, ours[recipe][-1])
-        trainings = run_json(str(HERE / "warm_training.py"), recipe, str(arguments.seeds))[1]
+        trainings = run_json(str(HERE / "warm_training.py"), recipe, str(arguments.warm_seeds))[1]
         warm[recipe] = [training["seconds"] for training in trainings]
         say(recipe, "warm", trainings)
     cold = {
@@ -153,7 +157,7 @@ def main() -> None:
         for recipe, trainings in ours.items()
     }
 
-    patience = arguments.patience * statistics.mean(cold[MARKS[max(MARKS)]])
+    patience = arguments.patience * statistics.mean(cold[marks[max(marks)]])
     peers: dict[str, list[Training]] = {}
     for name, (package, epochs) in PEERS.items():
         if name in arguments.without or importlib.util.find_spec(package) is None:
@@ -167,11 +171,12 @@ def main() -> None:
         f"{datetime.date.today()}, {processor()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     )
     print(
-        f"n = {arguments.seeds} seeds of mnistry, {arguments.peer_seeds} of the others; mean ± s.d. (range)\n"
+        f"n = {arguments.seeds} seeds of mnistry ({arguments.warm_seeds} warm), "
+        f"{arguments.peer_seeds} of the others; mean ± s.d. (range)\n"
     )
     print("| mark | who | epochs | test accuracy, % | cold, s | warm, s | cold / ours |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
-    for mark, recipe in MARKS.items():
+    for mark, recipe in marks.items():
         reached = describe([training.epochs[-1][1] for training in ours[recipe]], 100, ".2f")
         row = [f"`mnistry train --recipe {recipe}`", str(RECIPES[recipe].epochs), reached]
         row += [describe(cold[recipe], 1, ".1f"), describe(warm[recipe], 1, ".1f"), "1"]

@@ -1,4 +1,4 @@
-"""Draw the pictures of docs/synthesis.md anew.
+"""Draw the pictures of the README and of docs/synthesis.md anew.
 
     python docs/pictures/draw.py [FOLDER]
 
@@ -12,9 +12,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from PIL import Image
 
-from mnistry import load_mnist, synthesis
+from mnistry import load_mnist, read, synthesis
 from mnistry.synthesis.outliers import FAMILIES
 
 WIDTH_PX = 1100
@@ -46,6 +48,12 @@ def main(folder: Path) -> None:
         framed = np.pad(255 - chosen, ((0, 0), (1, 1), (1, 1)), constant_values=255)
         rows += [np.concatenate(list(row), axis=1) for row in framed.reshape(-1, columns, 30, 30)]
     save(np.concatenate(rows), folder / "outliers.png")
+
+    figure = read(Path(__file__).parents[2] / "examples" / "line.jpg").plot(Figure())
+    figure.set_dpi(100)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    save(np.asarray(canvas.buffer_rgba())[:, :, :3], folder / "reading.jpg")
 
 
 def fill_row(pictures: list[np.ndarray], height: int) -> np.ndarray:
