@@ -4,7 +4,7 @@
     python tutorial.py --epochs 3 --out pictures  a quick look
     KERAS_BACKEND=tensorflow python tutorial.py   the same on TensorFlow (or torch)
 
-Needs: pip install "mnistry[tutorial]", and "mnistry[tensorflow]" or "mnistry[torch]" for those two.
+Needs pip install -e ".[tutorial]" in the folder above, and ".[tensorflow]" or ".[torch]" for those two.
 """
 
 import argparse

@@ -7,8 +7,8 @@ import re
 import numpy as np
 import pytest
 
-from mnistry.decoding import Segment, find_best_path
-from mnistry.patterns import compile_pattern, find_best_match
+from mnistry.decoding import Segment, find_paths
+from mnistry.patterns import compile_pattern, find_matches
 from mnistry.readings import DIGIT_NAMES
 from mnistry.segmentation import Piece
 
@@ -34,15 +34,13 @@ SEGMENTS = {
 
 
 def find(pattern: re.Pattern[str]) -> str | None:
-    found = find_best_match(PIECES, SEGMENTS, 6.0, pattern, DIGIT_NAMES)
-    return None if found is None else found[1]
+    found = find_matches(PIECES, SEGMENTS, 6.0, pattern, DIGIT_NAMES)
+    return "".join(map(str, found[0].labels)) if found else None
 
 
 def test_a_pattern_that_everything_fits_gives_the_free_reading() -> None:
-    free, _ = find_best_path(PIECES, SEGMENTS, 6.0)
-    assert (
-        find(re.compile(r"\d*")) == "".join(str(segment.probabilities.argmax()) for segment in free) == "67"
-    )
+    (free,) = find_paths(PIECES, SEGMENTS, 6.0)
+    assert find(re.compile(r"\d*")) == "".join(map(str, free.labels)) == "67"
 
 
 def test_the_number_of_digits_parts_what_the_free_reading_joins() -> None:
@@ -54,10 +52,19 @@ def test_a_pattern_chooses_a_less_likely_digit() -> None:
     assert find(compile_pattern(pattern="61")) == "61"
 
 
-def test_the_chosen_label_is_the_likeliest_of_its_segment() -> None:
-    found = find_best_match(PIECES, SEGMENTS, 6.0, compile_pattern(pattern="61"), DIGIT_NAMES)
-    assert found is not None
-    assert [int(segment.probabilities.argmax()) for segment in found[0]] == [6, 1]
+def test_a_forced_label_keeps_the_probabilities_of_its_segment() -> None:
+    (found,) = find_matches(PIECES, SEGMENTS, 6.0, compile_pattern(pattern="61"), DIGIT_NAMES)
+    assert found.labels == (6, 1)
+    assert [int(segment.probabilities.argmax()) for segment in found.segments] == [6, 7]
+    (free,) = find_paths(PIECES, SEGMENTS, 6.0)
+    assert found.price > free.price
+
+
+def test_several_matches_differ_and_the_best_is_the_first() -> None:
+    found = find_matches(PIECES, SEGMENTS, 6.0, compile_pattern(expect=2), DIGIT_NAMES, 4)
+    assert [path.labels for path in found][:2] == [(6, 7), (6, 1)]
+    assert len({path.labels for path in found}) == len(found) == 4
+    assert [path.price for path in found] == sorted(path.price for path in found)
 
 
 def test_nothing_fits_where_there_are_too_few_pieces() -> None:

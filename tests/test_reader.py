@@ -327,6 +327,8 @@ def test_the_number_of_digits_can_be_given() -> None:
     assert reading.text == ""
     assert reading.lines[0].free_text == "777"
     assert reading.to_dict()["lines"][0]["free_text"] == "777"
+    reading = read(draw_line(50, 90, 130), say_seven_or_none, class_names=NAMES, pattern="[0-5]{3}")
+    assert (reading.text, reading.lines[0].free_text) == ("", "777")  # fits, but nobody would read it so
 
 
 def test_a_pattern_that_is_none_is_an_error_before_anything_is_read() -> None:

@@ -131,9 +131,9 @@ class Classifier:
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be at least 1, received {threads}")
         self.path = _find(path)
-        self.threads = threads or _cores()
+        self.threads = threads or count_cores()
         try:
-            self._session = _open_session(_read_sealed(self.path), self.threads)
+            self._session = open_session(read_sealed(self.path), self.threads)
             self.metadata = Metadata.from_properties(self._session.get_modelmeta().custom_metadata_map)
             _check_signature(self._session, self.metadata)
         except ModelError as error:
@@ -234,8 +234,12 @@ def _find(path: str | os.PathLike[str] | None) -> Path:
     return found
 
 
-def _read_sealed(path: Path) -> bytes:
-    """The bytes of a file that `seal` closed; others never reach the native parser."""
+def read_sealed(path: Path) -> bytes:
+    """The bytes of a file that `seal` closed; others never reach the native parser.
+
+    Raises:
+        ModelError: there is no such file, or it is damaged or not from here.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -254,7 +258,12 @@ def _read_sealed(path: Path) -> bytes:
     )
 
 
-def _open_session(content: bytes, threads: int) -> Any:
+def open_session(content: bytes, threads: int) -> Any:
+    """An ONNX Runtime session on the CPU.
+
+    Raises:
+        ModelError: ONNX Runtime refuses the content.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -288,7 +297,7 @@ def _check_signature(session: Any, metadata: Metadata) -> None:
         )
 
 
-def _cores() -> int:
+def count_cores() -> int:
     """The cores that this process may use; fewer than the machine's in containers and under taskset."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
         return len(os.sched_getaffinity(0))

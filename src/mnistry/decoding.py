@@ -10,10 +10,13 @@ at most 1: what lacks is the probability that the image is no digit at all.
 
 from __future__ import annotations
 
+import heapq
+import math
+import operator
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,17 +34,22 @@ MAX_WIDTH_PX = 1.5 * STRIP_PX  # of a segment
 MAX_GAP_PX = 0.3 * STRIP_PX  # between neighbouring pieces of a segment
 LEAST = 1e-6  # probability
 
-# Prices, as negative logarithms of probabilities.
-PRICE_DIGIT = 0.0  # of every digit: how much rather one than two
+# Prices, as negative logarithms of probabilities. Found by a random search on composed lines and on pictures
+# to tune with; docs/LOG.md has how.
+SOFTNESS = 0.4  # exponent of the probabilities: the classifier is too sure of what is half a digit
 PRICE_SMALL = 3.0  # of a digit of no height; falls to 0 at SMALL_PORTION of the line's
-SMALL_PORTION = 0.6
+SMALL_PORTION = 0.3
 PRICE_WIDE = 3.0  # of a digit that is wider than WIDE, a width per height
-WIDE = 1.1
-PRICE_GAP = 1.0  # of joining what a gap of MAX_GAP_PX separates
+WIDE = 2.0
+PRICE_GAP = 0.3  # of joining what a gap of MAX_GAP_PX separates
 PRICE_CUT = 0.25  # of a cut, a stroke width of ink
-PRICE_LEAVE_SMALL = 0.3  # of leaving out a dot or a dash,
-PRICE_TORN = 0.6  # more, where it was cut off what stays
-PRICE_LEAVE = 3.5  # and a mark as large as a digit
+PRICE_LEAVE_SMALL = 0.5  # of leaving out a dot or a dash,
+PRICE_TORN = 0.5  # more, where it was cut off what stays
+PRICE_LEAVE = 1.2  # and a mark as large as a digit
+
+MOST_LABELS = 3  # of a segment, tried in its place
+MAX_SURPRISE = 4.0  # price of a label more than that of the likeliest
+MOST_TRIED = 60_000  # labels of segments times ways kept, on a page: bounds the time
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,8 @@ class Segment:
         box: (x, y, width, height) in the strip.
         image: (28, 28) uint8, what the classifier saw.
         probabilities: float64 (classes,), their sum at most 1.
-        digit: whether the best path takes it for a digit; else it is left out.
+        digit: whether the path takes it for a digit; else it is left out.
+        label: the class that the path takes it for; None for the most probable one.
     """
 
     start: int
@@ -62,6 +71,49 @@ class Segment:
     image: Gray
     probabilities: NDArray[np.float64]
     digit: bool = True
+    label: int | None = None
+
+    @property
+    def answer(self) -> int:
+        """The class that it is taken for."""
+        return int(self.probabilities.argmax()) if self.label is None else self.label
+
+    @property
+    def confidence(self) -> float:
+        """The probability of that, 0..1."""
+        return float(self.probabilities[self.answer])
+
+    @property
+    def none(self) -> float:
+        """The probability that it is no digit, 0..1."""
+        return max(0.0, 1.0 - float(self.probabilities.sum()))
+
+
+class Path(NamedTuple):
+    """A way to put every piece of a line into one segment, a digit or left out.
+
+    Attributes:
+        segments: from left to right.
+        price: the negative logarithm of a probability, but for a constant.
+    """
+
+    segments: tuple[Segment, ...]
+    price: float
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """The classes of the digits."""
+        return tuple(segment.answer for segment in self.segments if segment.digit)
+
+
+class _Way(NamedTuple):
+    """The end of a path: what comes last, and the way before it."""
+
+    price: float
+    labels: tuple[int, ...]
+    segment: Segment | None
+    label: int | None
+    before: _Way | None
 
 
 def classify_segments(
@@ -123,44 +175,93 @@ def list_spans(pieces: Sequence[Piece]) -> list[tuple[int, int]]:
     return spans
 
 
-def find_best_path(
-    pieces: Sequence[Piece], segments: dict[tuple[int, int], Segment], stroke_px: float
-) -> tuple[list[Segment], float]:
-    """Return the cheapest way to put every piece into one segment, a digit or left out, and its price."""
+def find_paths(
+    pieces: Sequence[Piece], segments: dict[tuple[int, int], Segment], stroke_px: float, most: int = 1
+) -> list[Path]:
+    """Return the cheapest paths with different labels, the best first; at least one, if only an empty one.
+
+    With `most` above 1, a segment may be taken for one of its less probable classes too.
+    """
     sizes = Counter(piece.mark for piece in pieces)
-    prices = np.full(len(pieces) + 1, np.inf)
-    prices[0] = 0.0
-    last: list[Segment | None] = [None] * (len(pieces) + 1)
-    for (start, stop), segment in sorted(segments.items(), key=lambda item: item[0][1]):
-        for digit, price in (
-            (True, price_digit(segment, pieces, stroke_px)),
-            (False, price_leaving(segment, pieces, sizes)),
-        ):
-            if prices[start] + price < prices[stop]:
-                prices[stop] = prices[start] + price
-                last[stop] = Segment(
-                    segment.start, segment.stop, segment.box, segment.image, segment.probabilities, digit
-                )
-    path = []
-    stop = len(pieces)
-    while stop > 0 and (segment_at := last[stop]) is not None:
-        path.append(segment_at)
-        stop = segment_at.start
-    return path[::-1], float(prices[-1])
+    ending: list[list[tuple[float, int | None, Segment]]] = [[] for _ in range(len(pieces) + 1)]
+    for segment in segments.values():
+        options = price_labels(segment, pieces, stroke_px, MOST_LABELS if most > 1 else 1)
+        dearest = options[0][0] + MAX_SURPRISE
+        ending[segment.stop] += [(price, label, segment) for price, label in options if price < dearest]
+        ending[segment.stop].append((price_leaving(segment, pieces, sizes), None, segment))
+    most = max(1, min(most, MOST_TRIED // (1 + sum(map(len, ending)))))
+    ways: list[list[_Way]] = [[_Way(0.0, (), None, None, None)]]
+    for stop in range(1, len(pieces) + 1):
+        found: dict[tuple[int, ...], _Way] = {}
+        for price, label, segment in ending[stop]:
+            for way in ways[segment.start]:
+                labels = way.labels if label is None else (*way.labels, label)
+                total = way.price + price
+                if labels not in found or total < found[labels].price:
+                    found[labels] = _Way(total, labels, segment, label, way)
+        ways.append(heapq.nsmallest(most, found.values(), key=operator.attrgetter("price")))
+    return [_trace(way) for way in ways[-1]] or [Path((), math.inf)]
 
 
-def price_digit(segment: Segment, pieces: Sequence[Piece], stroke_px: float) -> float:
-    """Return the price of taking the segment for a digit."""
-    price = -np.log(max(LEAST, float(segment.probabilities.max())))
-    small = max(0.0, 1 - segment.box[3] / (SMALL_PORTION * STRIP_PX))
-    price += PRICE_SMALL * small
-    price += PRICE_WIDE * max(0.0, segment.box[2] / segment.box[3] - WIDE)
+def find_path_with(
+    pieces: Sequence[Piece],
+    segments: dict[tuple[int, int], Segment],
+    stroke_px: float,
+    labels: Sequence[int],
+) -> Path | None:
+    """Return the cheapest path with these labels; None where the pieces do not allow so many digits."""
+    sizes = Counter(piece.mark for piece in pieces)
+    # The cheapest ways to the end of so many pieces that have so many of the labels.
+    ways: dict[tuple[int, int], _Way] = {(0, 0): _Way(0.0, (), None, None, None)}
+    for segment in sorted(segments.values(), key=lambda segment: segment.stop):
+        classes = len(segment.probabilities)
+        prices = {label: price for price, label in price_labels(segment, pieces, stroke_px, classes)}
+        left_out = price_leaving(segment, pieces, sizes)
+        for done in range(len(labels) + 1):
+            way = ways.get((segment.start, done))
+            if way is None:
+                continue
+            steps: list[tuple[int, int | None, float]] = [(done, None, left_out)]
+            if done < len(labels):
+                steps.append((done + 1, labels[done], prices[labels[done]]))
+            for reached, label, price in steps:
+                known = ways.get((segment.stop, reached))
+                if known is None or way.price + price < known.price:
+                    ways[segment.stop, reached] = _Way(way.price + price, (), segment, label, way)
+    found = ways.get((len(pieces), len(labels)))
+    return None if found is None else _trace(found)
+
+
+def _trace(way: _Way) -> Path:
+    segments = []
+    step: _Way | None = way
+    while step is not None and step.segment is not None:
+        segments.append(replace(step.segment, digit=step.label is not None, label=step.label))
+        step = step.before
+    return Path(tuple(segments[::-1]), way.price)
+
+
+def price_labels(
+    segment: Segment, pieces: Sequence[Piece], stroke_px: float, most: int
+) -> list[tuple[float, int]]:
+    """Return (price, class) of taking the segment for each of its most probable classes, cheapest first."""
+    _, _, width, height = segment.box
+    price = PRICE_SMALL * max(0.0, 1 - height / (SMALL_PORTION * STRIP_PX))
+    price += PRICE_WIDE * max(0.0, width / height - WIDE)
     run = pieces[segment.start : segment.stop]
     right = run[0].box[0] + run[0].box[2]
     for piece in run[1:]:
         price += PRICE_GAP * max(0, piece.box[0] - right) / MAX_GAP_PX
         right = max(right, piece.box[0] + piece.box[2])
-    return float(price + PRICE_DIGIT + PRICE_CUT * run[0].cut / stroke_px)
+    price += PRICE_CUT * run[0].cut / stroke_px
+    none = max(LEAST, segment.none) ** SOFTNESS
+    options = []
+    for label in np.argsort(-segment.probabilities, kind="stable")[:most].tolist():
+        probability = max(LEAST, float(segment.probabilities[label]))
+        soft = probability**SOFTNESS
+        others = max(LEAST, 1 - probability - segment.none) ** SOFTNESS
+        options.append((price - math.log(soft / (soft + others + none)), label))
+    return options
 
 
 def price_leaving(segment: Segment, pieces: Sequence[Piece], sizes: Mapping[int, int]) -> float:

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from mnistry.cutting import cut_pieces
 from mnistry.imaging import find_polarity, measure_stroke
-from mnistry.pages import LONGEST_PX, SHORTEST_PX
-from mnistry.paper import enlarge, find_page_ink, flatten_paper
-from mnistry.pictures import Gray, shrink
+from mnistry.pages import flatten_page
+from mnistry.paper import find_page_ink, flatten_paper
+from mnistry.pictures import Gray
 from mnistry.plots.readings import draw_seen
 from mnistry.plots.style import INK, SMALL_PT, set_figure_title, start_sized_figure
 from mnistry.segmentation import Mark, find_marks, group_lines, straighten
@@ -55,7 +55,7 @@ def plot_steps(
     Raises:
         ImageError: there is no ink.
     """
-    page = enlarge(shrink(gray, LONGEST_PX), SHORTEST_PX)
+    page, _ = flatten_page(gray)
     light_ink = find_polarity(page) if invert is None else invert
     ink = find_page_ink(page, light_ink)
     grouped = group_lines(find_marks(ink))
@@ -74,7 +74,10 @@ def plot_steps(
     grid = figure.add_gridspec(len(heights), 1 if stacked else 2, height_ratios=heights)
     first = [grid[i] if stacked else grid[i // 2, i % 2] for i in range(4)]
     steps = (
-        ("1  the picture, upright, in the gray that shows the ink best", page),
+        (
+            "1  the picture, or the sheet on it, upright, in the gray that shows the ink best",
+            page,
+        ),
         ("2  the paper flattened: light, shadow and polarity are gone", flattened),
         ("3  the ink alone, without rules and the paper's grain", 255 - ink),
         (

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mnistry.cutting import cut_pieces
-from mnistry.decoding import LEAST, Predict, Segment, classify_segments, find_best_path
+from mnistry.decoding import LEAST, Path, Predict, Segment, classify_segments, find_path_with, find_paths
 from mnistry.errors import ImageError
 from mnistry.imaging import EDGE_LEVEL, Box, center_digit, measure_stroke
 from mnistry.paper import enlarge, find_page_ink
-from mnistry.patterns import find_best_match
+from mnistry.patterns import find_matches
 from mnistry.pictures import Gray, shrink
 from mnistry.readings import DIGIT_NAMES, NUM_ALTERNATIVES, Digit, Line
 from mnistry.segmentation import Mark, Piece, Strip, find_marks, group_lines, paint_marks, straighten
+from mnistry.sequences import list_likely, score_labels
+from mnistry.sheets import find_sheet, flatten_sheet
 
 LONGEST_PX = 1600
 SHORTEST_PX = 200  # smaller pictures are enlarged first
@@ -25,8 +30,17 @@ MOST_PIXELS = 40_000_000  # of all strips of a page: 1,000 digits have 13,000,00
 MOST_PIECES = 5000  # of a page: 1,000 digits have 3,600
 ROUNDING = 1e-6  # pixels
 MOST_PARTS = 3  # of a broken digit
-NEVER = 2.0  # no confidence reaches it
 WIDEST = 1.3  # of one digit: width per height
+MOST_FORCED = 8.0  # price of a reading that fits a pattern more than that of the free one
+LEAST_FORCED = 0.001  # confidence of each of its digits
+COMPANY, COMPANY_PORTION, COMPANY_ODDS = 2, 0.6, 6.0  # see `accept`
+WAYS = 16  # to read a line, between which what sees it uncut decides too,
+SEEN = 4  # and those that it proposes itself
+WEIGHT = 0.3  # of that
+
+Homography: TypeAlias = NDArray[np.float64]  # (3, 3), of (x, y, 1)
+Cut: TypeAlias = tuple[Sequence[Piece], dict[tuple[int, int], Segment], float]  # and the width of strokes
+SeeLine: TypeAlias = Callable[[Gray], NDArray[np.floating[Any]]]
 
 
 @dataclass(frozen=True)
@@ -39,8 +53,10 @@ class Options:
         threshold: confidence, 0..1, from which a digit is accepted.
         class_names: what to call the classes.
         pattern: what the digits of every line are known to match: the most probable reading that does is
-            accepted whatever its confidence, and where none does, nothing is. `Line.free_text` then has what
-            would have been read without it.
+            accepted whatever its confidence, unless it is far less probable than the free one; where none
+            does, nothing is. `Line.free_text` then has what would have been read without it.
+        see_line: the ink of a line -> the probabilities of what sees it uncut (see `sequences`); None
+            without that.
     """
 
     predict: Predict
@@ -48,6 +64,7 @@ class Options:
     threshold: float = 0.0
     class_names: Sequence[str] = DIGIT_NAMES
     pattern: re.Pattern[str] | None = None
+    see_line: SeeLine | None = None
 
 
 def read_page(
@@ -65,36 +82,90 @@ def read_page(
         ImageError: no ink is found.
     """
     size = size or (gray.shape[0], gray.shape[1])
-    marks, scale = _find_writing(gray, options.invert, size, name)
-    return _read_marks(marks, options, scale, size, name)
+    marks, to_picture = _find_writing(gray, options.invert, size, name)
+    return _read_marks(marks, options, to_picture, size, name)
 
 
 def _read_marks(
-    marks: Sequence[Mark], options: Options, scale: tuple[float, float], size: tuple[int, int], name: str
+    marks: Sequence[Mark], options: Options, to_picture: Homography, size: tuple[int, int], name: str
 ) -> list[Line]:
-    """Return the lines that the marks of a page make; `scale` leads from its (x, y) to the picture's."""
-    predict, pattern = options.predict, options.pattern
+    """Return the lines that the marks of a page make; `to_picture` maps its (x, y, 1) to the picture's."""
     strips, widths, pieces = _cut_lines(group_lines(marks), name)
-    offered = classify_segments(pieces, predict, name)
-    found = [find_best_path(*line) for line in zip(pieces, offered, widths, strict=True)]
-    paths = [path for path, _ in found]
-    total = sum(price for _, price in found)
-    whole = _read_whole(marks, predict) if 1 < sum(map(len, paths)) <= MOST_PARTS else None
-    if pattern is None and whole is not None and -np.log(max(LEAST, whole[0].probabilities.max())) < total:
-        strips, paths = [whole[1]], [[whole[0]]]
-
-    def describe(path: Sequence[Segment], strip: Strip, least: float) -> tuple[Digit, ...]:
-        return tuple(_to_digit(segment, strip, scale, size, least, options.class_names) for segment in path)
-
-    lines = [
-        Line(describe(path, strip, options.threshold)) for path, strip in zip(paths, strips, strict=True)
+    offered = classify_segments(pieces, options.predict, name)
+    lines = list(zip(pieces, offered, widths, strict=True))
+    paths = [
+        _choose(find_paths(*line, WAYS if options.see_line else 1), line, strip, options)
+        for line, strip in zip(lines, strips, strict=True)
     ]
-    if pattern is not None:
-        for index, line in enumerate(zip(pieces, offered, widths, strict=True)):
-            match = find_best_match(*line, pattern, options.class_names)
-            path, least = (paths[index], NEVER) if match is None else (match[0], 0.0)
-            lines[index] = Line(describe(path, strips[index], least), free_text=lines[index].text)
-    return [line for line in lines if line.digits]
+    if options.pattern is None:
+        whole = _read_whole(marks, options.predict) if 1 < _count(paths) <= MOST_PARTS else None
+        if whole is not None and whole[0].price < sum(path.price for path in paths):
+            paths, strips = [whole[0]], [whole[1]]
+
+    def describe(path: Path, strip: Strip, accepted: Sequence[bool]) -> tuple[Digit, ...]:
+        return tuple(
+            _to_digit(segment, strip, to_picture, size, accept, options.class_names)
+            for segment, accept in zip(path.segments, accepted, strict=True)
+        )
+
+    answers = [
+        Line(describe(path, strip, accept(path, options.threshold)))
+        for path, strip in zip(paths, strips, strict=True)
+    ]
+    if options.pattern is not None:
+        for index, line in enumerate(lines):
+            matches = find_matches(*line, options.pattern, options.class_names, WAYS)
+            match = _choose(matches, line, strips[index], options) if matches else None
+            if match is None or _is_forced(match, paths[index]):
+                digits = describe(paths[index], strips[index], [False] * len(paths[index].segments))
+            else:
+                digits = describe(match, strips[index], [segment.digit for segment in match.segments])
+            answers[index] = Line(digits, free_text=answers[index].text)
+    return [answer for answer in answers if answer.digits]
+
+
+def _is_forced(match: Path, free: Path) -> bool:
+    """Return whether a reading that fits a pattern is none that the picture allows."""
+    least = min((segment.confidence for segment in match.segments if segment.digit), default=1.0)
+    return least < LEAST_FORCED or match.price > free.price + MOST_FORCED
+
+
+def _count(paths: Sequence[Path]) -> int:
+    return sum(len(path.segments) for path in paths)
+
+
+def _choose(paths: Sequence[Path], line: Cut, strip: Strip, options: Options) -> Path:
+    """Return the best of some paths through a line; what sees the line uncut has a say in it.
+
+    Without a pattern the likeliest that it sees are tried too.
+    """
+    if options.see_line is None or len(paths[0].segments) == 1:
+        return paths[0]
+    seen = options.see_line(strip.ink)
+    paths = list(paths)
+    if options.pattern is None:
+        known = {path.labels for path in paths}
+        proposed = [labels for labels in list_likely(seen, SEEN) if labels not in known]
+        paths += filter(None, (find_path_with(*line, labels) for labels in proposed))
+    scores = score_labels(seen, [path.labels for path in paths])
+    return min(zip(paths, scores, strict=True), key=lambda item: item[0].price - WEIGHT * item[1])[0]
+
+
+def accept(path: Path, threshold: float) -> list[bool]:
+    """Return for every segment whether it is accepted as a digit.
+
+    It is where a digit is likelier than none, and reaches the threshold. In the company of at least COMPANY
+    accepted digits, which are most of the line, it may be COMPANY_ODDS times less likely.
+    """
+    confident = [segment.digit and segment.confidence >= segment.none for segment in path.segments]
+    digits = sum(segment.digit for segment in path.segments)
+    accepted = []
+    for segment, alone in zip(path.segments, confident, strict=True):
+        others = sum(confident) - alone
+        helped = others >= COMPANY and others >= COMPANY_PORTION * (digits - 1)
+        enough = alone or (segment.digit and helped and COMPANY_ODDS * segment.confidence >= segment.none)
+        accepted.append(enough and segment.confidence >= threshold)
+    return accepted
 
 
 def _cut_lines(
@@ -130,78 +201,98 @@ def read_single(gray: Gray, options: Options, *, size: tuple[int, int] | None = 
     It matches no pattern: `options.pattern` is left aside.
     """
     size = size or (gray.shape[0], gray.shape[1])
-    marks, scale = _find_writing(gray, options.invert, size, name)
-    lines = _read_marks(marks, replace(options, pattern=None), scale, size, name)
+    marks, to_picture = _find_writing(gray, options.invert, size, name)
+    lines = _read_marks(marks, replace(options, pattern=None), to_picture, size, name)
     if sum(len(line.digits) for line in lines) == 1:
         return lines[0]
-    segment, strip = _see_whole(marks, options.predict)
-    return Line((_to_digit(segment, strip, scale, size, options.threshold, options.class_names),))
+    path, strip = _see_whole(marks, options.predict)
+    (accepted,) = accept(path, options.threshold)
+    return Line((_to_digit(path.segments[0], strip, to_picture, size, accepted, options.class_names),))
+
+
+def flatten_page(gray: Gray) -> tuple[Gray, NDArray[np.float64]]:
+    """Return the page that is read, and the (3, 3) map from its (x, y, 1) to those of the picture `gray`.
+
+    A large picture is made smaller, a small one larger; of a sheet on a desk only the sheet is left, as seen
+    from straight above.
+    """
+    page = enlarge(shrink(gray, LONGEST_PX), SHORTEST_PX)
+    to_picture = np.diag([gray.shape[1] / page.shape[1], gray.shape[0] / page.shape[0], 1.0])
+    corners = find_sheet(page)
+    if corners is not None:
+        page, to_page = flatten_sheet(page, corners)
+        to_picture = to_picture @ to_page
+    return page, to_picture
 
 
 def _find_writing(
     gray: Gray, invert: bool | None, size: tuple[int, int], name: str
-) -> tuple[list[Mark], tuple[float, float]]:
-    """Return the marks of a page, and what to multiply their (x, y) with for those in a picture of `size`.
+) -> tuple[list[Mark], Homography]:
+    """Return the marks of a page, and the map from their (x, y, 1) to those in a picture of `size`.
 
     Raises:
         ImageError: there are none but grain, or more than can be read.
     """
-    page = enlarge(shrink(gray, LONGEST_PX), SHORTEST_PX)
+    page, to_picture = flatten_page(gray)
     marks = find_marks(find_page_ink(page, invert, name), name)
     if max((max(mark.box[2:]) for mark in marks), default=0) < LEAST_PX:
         raise ImageError(
             f"no ink found in {name or 'the picture'}: nothing on it is larger than {LEAST_PX} pixels, so "
             "what stands out is the grain of the paper. Photograph the digits from nearer or in better light"
         )
-    return marks, (size[1] / page.shape[1], size[0] / page.shape[0])
+    return marks, np.diag([size[1] / gray.shape[1], size[0] / gray.shape[0], 1.0]) @ to_picture
 
 
-def _read_whole(marks: Sequence[Mark], predict: Predict) -> tuple[Segment, Strip] | None:
+def _read_whole(marks: Sequence[Mark], predict: Predict) -> tuple[Path, Strip] | None:
     """Return all marks of a page as one digit, broken as it may be; None where they are too wide for one."""
-    segment, strip = _see_whole(marks, predict)
-    return (segment, strip) if segment.box[2] <= WIDEST * segment.box[3] else None
+    path, strip = _see_whole(marks, predict)
+    _, _, width, height = path.segments[0].box
+    return (path, strip) if width <= WIDEST * height else None
 
 
-def _see_whole(marks: Sequence[Mark], predict: Predict) -> tuple[Segment, Strip]:
+def _see_whole(marks: Sequence[Mark], predict: Predict) -> tuple[Path, Strip]:
     """Return all marks of a page as one segment, on a strip of its own."""
     ink, (left, top) = paint_marks(marks)
     image = center_digit(ink)
     probabilities = np.asarray(predict(image[None])[0], np.float64)
-    box = (0, 0, ink.shape[1], ink.shape[0])
-    return Segment(0, 1, box, image, probabilities), Strip(ink, np.array([[1.0, 0.0, left], [0.0, 1.0, top]]))
+    segment = Segment(0, 1, (0, 0, ink.shape[1], ink.shape[0]), image, probabilities)
+    strip = Strip(ink, np.array([[1.0, 0.0, left], [0.0, 1.0, top]]))
+    return Path((segment,), -math.log(max(LEAST, segment.confidence))), strip
 
 
 def _to_digit(
     segment: Segment,
     strip: Strip,
-    scale: tuple[float, float],
+    to_picture: Homography,
     shape: tuple[int, ...],
-    threshold: float,
+    accepted: bool,
     class_names: Sequence[str],
 ) -> Digit:
-    order = np.argsort(-segment.probabilities, kind="stable")
-    ranked = [(class_names[index], float(segment.probabilities[index])) for index in order]
-    label, confidence = ranked[0]
-    none = 1 - float(segment.probabilities.sum())  # that it is no digit at all
+    others = [
+        (class_names[index], float(segment.probabilities[index]))
+        for index in np.argsort(-segment.probabilities, kind="stable")
+        if index != segment.answer
+    ]
     return Digit(
-        label=label,
-        box=_box_on_page(segment, strip, scale, shape),
-        confidence=confidence,
-        alternatives=tuple(ranked[1 : 1 + NUM_ALTERNATIVES]),
-        accepted=segment.digit and confidence >= max(threshold, none),
+        label=class_names[segment.answer],
+        box=_box_on_page(segment, strip, to_picture, shape),
+        confidence=segment.confidence,
+        alternatives=tuple(others[:NUM_ALTERNATIVES]),
+        accepted=accepted,
         image=segment.image,
     )
 
 
-def _box_on_page(segment: Segment, strip: Strip, scale: tuple[float, float], shape: tuple[int, ...]) -> Box:
+def _box_on_page(segment: Segment, strip: Strip, to_picture: Homography, shape: tuple[int, ...]) -> Box:
     """Return the upright box in the full picture around the ink of a segment of the strip."""
     x, y, width, height = segment.box
     rows, columns = np.nonzero(strip.ink[y : y + height, x : x + width] >= EDGE_LEVEL)
     if len(rows) == 0:
         rows, columns = np.array([0, height - 1]), np.array([0, width - 1])
-    scaled = strip.to_page * np.array(scale)[:, None]
-    centres = scaled @ np.array([columns + x + 0.5, rows + y + 0.5, np.ones(len(rows))])
-    half = np.abs(scaled[:, :2]).sum(axis=1) / 2  # of a pixel of the strip
-    low = np.floor(centres.min(axis=1) - half + ROUNDING).astype(int).clip(0)
-    high = np.minimum(np.ceil(centres.max(axis=1) + half - ROUNDING).astype(int), (shape[1], shape[0]))
+    corners = [(columns + x + right, rows + y + down) for right in (0, 1) for down in (0, 1)]
+    points = np.vstack([np.hstack(corners), np.ones(4 * len(rows))])
+    across, down, depth = to_picture @ np.vstack([strip.to_page, (0.0, 0.0, 1.0)]) @ points
+    places = np.array([across / depth, down / depth])
+    low = np.floor(places.min(axis=1) + ROUNDING).astype(int).clip(0)
+    high = np.minimum(np.ceil(places.max(axis=1) - ROUNDING).astype(int), (shape[1], shape[0]))
     return int(low[0]), int(low[1]), int(max(1, high[0] - low[0])), int(max(1, high[1] - low[1]))

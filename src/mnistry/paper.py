@@ -4,7 +4,8 @@
       find_edges        where the picture is sharp: the outlines of strokes, not the rims of shadows
       flatten_paper     light, shadow and the tint of the paper taken away
       find_threshold    the level, at every pixel, from which it is ink
-      remove_rules      printed lines, borders and the picture's dark surroundings taken away
+      rules.remove_rules, remove_frames
+                        printed lines, borders, form boxes and tables taken away
 
 `gray` and `ink` are (height, width) uint8. Nothing here knows what a digit is.
 """
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from mnistry.errors import ImageError
 from mnistry.imaging import find_polarity, measure_stroke
 from mnistry.pictures import Gray, shrink
+from mnistry.rules import remove_frames, remove_rules
 
 Floats = NDArray[np.float32]
 
@@ -37,12 +39,6 @@ FAINT_LEVEL = 100  # of ink, of what just reaches that
 ROUGH = 0.12  # of the threshold: paper with so much grain is smoothed,
 SMOOTHING = 0.22  # with a standard deviation of so many stroke widths,
 MOST_SMOOTHING_PX = 30.0  # and of so many pixels at most: the time grows with it
-RULE_LEVEL = 40  # of ink
-RULE_COPY_PX = 400  # longest side of the copy on which rules are found
-RULE_SLOPES = np.arange(-40, 41) * 0.005  # rows a column
-RULE_THICKNESS = 0.05  # of the picture's side, at most
-RULE_COVER = 0.8  # of its way from border to border a rule is ink
-LEAST_LEFT = 0.15  # of the ink, after rules were taken away
 LEAST_CONTRAST = 20  # gray levels (of 255) between ink and paper
 MOST_COVERED = 0.6  # of the picture is ink; more is the grain of a blank page
 MIN_SIGMAS = 2.0  # of the paper's grain, between paper and threshold
@@ -72,9 +68,12 @@ def find_page_ink(gray: Gray, invert: bool | None = None, name: str = "") -> Gra
         raised = np.asarray(smooth, np.float32)
         threshold = find_threshold(raised, find_edges(raised))
         grain, middle = _measure_grain(raised, threshold), float(np.median(threshold))
+    # A drawing has no grain, and all of it is ink; a photo has printed lines that are fainter than the ink.
+    faint = min(0.75, FAINT + FAINT_BY_GRAIN * grain) * threshold
+    marks = _keep_reaching(raised > faint, raised > threshold)
     contrast = 2 * middle
     needed = max(LEAST_CONTRAST, 2 * MIN_SIGMAS * grain)
-    covered = float((raised > threshold).mean())
+    covered = float(marks.mean())
     if contrast < needed or not 0 < covered < MOST_COVERED:
         raise ImageError(
             f"no ink found in {name or 'the picture'}: contrast {contrast:.0f} once the light is evened out, "
@@ -82,13 +81,10 @@ def find_page_ink(gray: Gray, invert: bool | None = None, name: str = "") -> Gra
             f"needed, on at most {100 * MOST_COVERED:.0f} %. Photograph the digits in better light, or pass "
             "--invert or --no-invert."
         )
-    # A drawing has no grain, and all of it is ink; a photo has printed lines that are fainter than the ink.
-    faint = min(0.75, FAINT + FAINT_BY_GRAIN * grain) * threshold
-    marks = _keep_reaching(raised > faint, raised > threshold)
     soft = cv2.dilate(marks, np.ones((3, 3), np.uint8))
     ink = np.clip((raised - faint / 2) * (255 / (1.6 * threshold - faint / 2)), 0, 255) * soft
     full = np.maximum(ink, marks * (FAINT_LEVEL + (1 - FAINT_LEVEL / 255) * ink))
-    return remove_rules(np.asarray(np.rint(full), np.uint8))
+    return remove_frames(remove_rules(np.asarray(np.rint(full), np.uint8)))
 
 
 def _measure_grain(raised: Floats, threshold: Floats) -> float:
@@ -198,74 +194,6 @@ def find_threshold(raised: Floats, edges: Floats) -> Floats:
         np.clip(local, whole / 2, whole * 1.25), raised.shape[::-1], interpolation=cv2.INTER_LINEAR
     )
     return np.asarray(threshold, np.float32)
-
-
-def remove_rules(ink: Gray) -> Gray:
-    """Return the ink without printed lines that go from border to border, level or upright.
-
-    Strokes that cross a line stay whole: where the ink goes on across the line, the line stays too. A single
-    upright line may be a 1 as high as the picture, and stays.
-    """
-    level, _ = _find_rules(ink)
-    upright, count = _find_rules(np.ascontiguousarray(ink.T))
-    taken = level | upright.T if count >= 2 else level
-    result = np.where(taken > 0, 0, ink).astype(np.uint8)
-    return result if result.sum(dtype=np.int64) > LEAST_LEFT * ink.sum(dtype=np.int64) else ink
-
-
-def _find_rules(ink: Gray) -> tuple[Gray, int]:
-    """Return where lines run that are nearly parallel to the rows, 1 or 0, and how many there are."""
-    import cv2
-
-    small = (shrink(ink, RULE_COPY_PX) >= RULE_LEVEL // 2).astype(np.uint8)
-    taken = np.zeros_like(ink)
-    count = 0
-    end = max(2, ink.shape[1] // 40)
-    for slope in _find_rule_slopes(small):
-        mask = (_shear(ink, slope) >= RULE_LEVEL).astype(np.uint8)
-        found = np.zeros_like(ink)
-        for top, bottom in _list_runs(mask.mean(axis=1) >= RULE_COVER):
-            rule = mask[top:bottom]
-            if bottom - top > RULE_THICKNESS * ink.shape[1] or not (
-                rule[:, :end].any() and rule[:, -end:].any()
-            ):
-                continue
-            # How far the ink goes on above and below the rule in every column: a crossing stroke goes on.
-            margin = round((bottom - top) / 2 + 1)
-            first, last = max(0, top - margin), min(len(mask), bottom + margin)
-            above = mask[first:top][::-1].cumprod(axis=0).sum(axis=0)
-            below = mask[bottom:last].cumprod(axis=0).sum(axis=0)
-            alone = ((above < margin) & (below < margin)).astype(np.uint8)[None]
-            found[first:last] |= np.asarray(cv2.erode(alone, np.ones((1, 3), np.uint8)), np.uint8)
-            count += 1
-        taken |= _shear(found, -slope)
-    return taken, count
-
-
-def _find_rule_slopes(small: Gray) -> list[float]:
-    """Return the slopes, rows a column, at which some row of a small mask is ink from border to border."""
-    if (small.max(axis=0) > 0).mean() < RULE_COVER:
-        return []  # no row can be, however it is sheared
-    covers = [float(_shear(small, slope).mean(axis=1).max()) for slope in RULE_SLOPES]
-    return [
-        float(slope)
-        for index, slope in enumerate(RULE_SLOPES)
-        if covers[index] >= RULE_COVER and covers[index] == max(covers[max(0, index - 3) : index + 4])
-    ]
-
-
-def _shear(ink: Gray, slope: float) -> Gray:
-    """Return the picture with what falls by `slope` rows a column made level; its middle column stays."""
-    import cv2
-
-    matrix = np.array([[1, 0, 0], [-slope, 1, slope * ink.shape[1] / 2]])
-    return np.asarray(cv2.warpAffine(ink, matrix, ink.shape[::-1], flags=cv2.INTER_NEAREST))
-
-
-def _list_runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Return (start, stop) of every run of True."""
-    steps = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
-    return [(int(start), int(stop)) for start, stop in steps.reshape(-1, 2)]
 
 
 def _keep_reaching(marks: NDArray[np.bool_], core: NDArray[np.bool_]) -> Gray:

@@ -1,7 +1,7 @@
 """Readings that fit what is known beforehand: so many digits, or a pattern such as [0-9]{5}.
 
 compile_pattern   expected number of digits or a regular expression -> a pattern
-find_best_match   the pieces of a line -> the most probable reading that fits
+find_matches      the pieces of a line -> the most probable readings that fit
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistry.decoding import LEAST, Segment, price_digit, price_leaving
+from mnistry.decoding import Path, Segment, price_labels, price_leaving
 from mnistry.segmentation import Piece
 
 WAYS = 40  # kept for every end and number of digits: the cheapest
@@ -62,18 +62,18 @@ def compile_pattern(expect: int | None = None, pattern: str | None = None) -> re
         ) from error
 
 
-def find_best_match(
+def find_matches(
     pieces: Sequence[Piece],
     segments: dict[tuple[int, int], Segment],
     stroke_px: float,
     pattern: re.Pattern[str],
     class_names: Sequence[str],
-) -> tuple[list[Segment], str] | None:
-    """Return the cheapest reading whose text matches, and that text; None where none of those kept does.
+    most: int = 1,
+) -> list[Path]:
+    """Return the cheapest paths with different texts that match, the best first; none where none kept does.
 
-    As `decoding.find_best_path`, but for every end and number of digits the WAYS cheapest are kept, with the
-    likeliest labels of each segment. A segment that is read as another than its likeliest label has the
-    probabilities of the others set to 0.
+    As `decoding.find_paths`, but for every end and number of digits the WAYS cheapest are kept, with the
+    likeliest labels of each segment.
     """
     sizes = Counter(piece.mark for piece in pieces)
     ending: dict[int, list[tuple[float, int, str, Segment]]] = {}
@@ -88,17 +88,19 @@ def find_best_match(
         if steps:
             ways[stop] = _find_ways(ways, steps, most_counts)
     if len(pieces) not in ways:
-        return None
+        return []
     last = ways[len(pieces)]
     order = np.argsort(last.prices, axis=None, kind="stable")
+    found: dict[str, Path] = {}
     # On a long line not all, but of every number of digits the cheapest.
     for index in [*order[:MOST_CHECKED], *order[MOST_CHECKED:][order[MOST_CHECKED:] % WAYS == 0]]:
         row, way = divmod(int(index), WAYS)
-        if np.isfinite(last.prices[row, way]):
-            path, text = _trace(ways, len(pieces), row, way)
-            if pattern.fullmatch(text):
-                return path, text
-    return None
+        if len(found) == most or not np.isfinite(last.prices[row, way]):
+            break
+        path, text = _trace(ways, len(pieces), row, way)
+        if text not in found and pattern.fullmatch(text):
+            found[text] = Path(tuple(path), float(last.prices[row, way]))
+    return list(found.values())
 
 
 def _find_ways(
@@ -148,18 +150,8 @@ def _list_options(
     class_names: Sequence[str],
 ) -> list[tuple[float, str, Segment]]:
     """Return (price, label, segment) of every way to take it: as one of its likeliest labels, or left out."""
-    options = [(price_leaving(segment, pieces, sizes), "", replace(segment, digit=False))]
-    best = float(segment.probabilities.max())
-    base = price_digit(segment, pieces, stroke_px)
-    for index in np.argsort(-segment.probabilities, kind="stable")[: 1 + LABELS]:
-        probability = float(segment.probabilities[index])
-        price = base + float(np.log(max(best, LEAST)) - np.log(max(probability, LEAST)))
-        only = np.where(np.arange(len(segment.probabilities)) == index, segment.probabilities, 0.0)
-        options.append(
-            (
-                price,
-                class_names[index],
-                segment if probability == best else replace(segment, probabilities=only),
-            )
-        )
+    left_out = replace(segment, digit=False)
+    options = [(price_leaving(segment, pieces, sizes), "", left_out)]
+    for price, label in price_labels(segment, pieces, stroke_px, 1 + LABELS):
+        options.append((price, class_names[label], replace(segment, label=label)))
     return options

@@ -91,17 +91,20 @@ def load_gray(source: Source) -> Gray:
     return load_shrunk(source, None)[0]
 
 
-def load_shrunk(source: Source, longest_px: int | None, page: int = 1) -> tuple[Gray, tuple[int, int]]:
+def load_shrunk(
+    source: Source, longest_px: int | None, page: int = 1, name: str = ""
+) -> tuple[Gray, tuple[int, int]]:
     """Return the picture as gray levels, no side over `longest_px`, and its (height, width) in the file.
 
     A large picture is made smaller before anything else is done with it, a JPEG already while it is decoded:
     that saves most of the time and of the memory. The arguments are those of `load_gray`; None for
-    `longest_px` keeps the size, and `page` counts from 1 in a TIFF file with several.
+    `longest_px` keeps the size, `page` counts from 1 in a TIFF file with several, and `name` is what an error
+    calls the picture in place of `describe_source`.
 
     Raises:
         ImageError, TypeError: as `load_gray`.
     """
-    with _named(source):
+    with _named(name or describe_source(source)):
         pixels, size = _load_pixels(source, longest_px, page)
         gray = to_gray(to_uint8(pixels))
         return gray if longest_px is None else shrink(gray, longest_px), size
@@ -116,7 +119,7 @@ def load_colours(source: Source, longest_px: int, page: int = 1) -> tuple[Gray, 
     Raises:
         ImageError, TypeError: as `load_gray`.
     """
-    with _named(source):
+    with _named(describe_source(source)):
         pixels, size = _load_pixels(source, longest_px, page)
         pixels = to_uint8(pixels)
         return shrink(lay_over_paper(pixels) if pixels.shape[2:] == (4,) else pixels, longest_px), size
@@ -148,17 +151,17 @@ def take_stream(source: Source) -> Source:
 
     if isinstance(source, (str, os.PathLike, bytes, np.ndarray, Image.Image)) or not hasattr(source, "read"):
         return source
-    with _named(source):
+    with _named(describe_source(source)):
         return _read_stream(source)
 
 
 @contextmanager
-def _named(source: Source) -> Iterator[None]:
+def _named(name: str) -> Iterator[None]:
     """Say in an ImageError which picture it was."""
     try:
         yield
     except ImageError as error:
-        raise ImageError(f"cannot read {describe_source(source)!r}: {error}") from error
+        raise ImageError(f"cannot read {name!r}: {error}") from error
 
 
 def describe_source(source: Source) -> str:

@@ -49,7 +49,8 @@ class EpochProgress(keras.callbacks.Callback):
         left_s = (epochs - epoch - 1) * sum(steady) / len(steady)
         line = describe_epoch(epoch, epochs, logs or {})
         speed = f"{self._count / self._seconds[-1]:,.0f} images/s"
-        speed += f"  {left_s:.0f} s left" if epoch + 1 < epochs else ""
+        if epoch + 1 < epochs:
+            speed += f"  {'under ' if len(self._seconds) == 1 else ''}{left_s:.0f} s left"
         if self._display is not None:
             console = self._display.console
             whole = f"{line}  {speed}"  # a narrow terminal has the speed beside the bar alone

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistry import pictures
-from mnistry.classifier import NOT_A_DIGIT, Classifier
+from mnistry.classifier import NOT_A_DIGIT, SHIPPED, Classifier
 from mnistry.decoding import Predict
 from mnistry.errors import ImageError
 from mnistry.metrics import softmax
@@ -26,6 +26,7 @@ from mnistry.pages import LONGEST_PX, Options, read_page, read_single
 from mnistry.patterns import compile_pattern
 from mnistry.pictures import Gray, Source
 from mnistry.readings import DIGIT_NAMES, Line, Reading
+from mnistry.sequences import LineNetwork
 
 __all__ = ["Classify", "Reading", "read", "read_files"]
 
@@ -78,7 +79,7 @@ def read(
     count = pictures.count_pages(source)
     if not 1 <= page <= count:
         raise ImageError(f"{name!r} has {count} page{'s'[: count != 1]}; there is no page {page}")
-    gray, size = pictures.load_shrunk(source, LONGEST_PX, page)
+    gray, size = pictures.load_shrunk(source, LONGEST_PX, page, name)
     lines = _read_lines(name, gray, size, options, single)
     return Reading(name, lines, size, page=page if count > 1 else None, source=source)
 
@@ -158,12 +159,23 @@ def _settle(
         names = names[:-1] if rejects else names
     if single is None:
         single = not rejects and compiled is None
-    return Options(predict, invert, threshold or 0.0, names, compiled), single
+    shipped = isinstance(classify, Classifier) and classify.path == SHIPPED
+    line = _see_line if shipped and names == DIGIT_NAMES else None
+    return Options(predict, invert, threshold or 0.0, names, compiled, line), single
 
 
 @functools.cache
 def _load_shipped() -> Classifier:
     return Classifier()
+
+
+@functools.cache
+def _load_line_network() -> LineNetwork:
+    return LineNetwork()
+
+
+def _see_line(ink: Gray) -> NDArray[np.float32]:
+    return _load_line_network()(ink)  # loaded for the first line of several marks
 
 
 def _predict_with(classifier: Classifier, images: NDArray[np.uint8]) -> NDArray[np.float64]:

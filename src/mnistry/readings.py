@@ -114,6 +114,10 @@ class Reading:
         """The file, with the page where there are several."""
         return self.file if self.page is None else f"{self.file}, page {self.page}"
 
+    def __str__(self) -> str:
+        """The text, or why there is none."""
+        return self.text if self.error is None else f"error: {self.error}"
+
     def plot(self, figure: Figure | None = None) -> Figure:
         """Draw the boxes, answers and confidences on the picture, and beside it what the network saw.
 

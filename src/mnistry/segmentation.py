@@ -32,6 +32,8 @@ SMALL_PORTION = 0.4  # of the digits' height: marks less high tell nothing about
 FRAME_PORTION = 0.5  # of the picture's side
 RIM_HEIGHTS = 3.0  # of the digits: what is longer along a border is none
 
+RULE_HEIGHTS = 2.0  # of the digits: what is longer, and low, underlines or strikes out
+
 STRIP_PX = 64  # height of a straightened line's digits
 MOST_STRIP_PIXELS = 2_000_000  # of a line: some 250 digits; what would be longer is made less high
 MARGIN_PX = 32  # around them, for what reaches above and below
@@ -119,6 +121,7 @@ def find_marks(ink: Gray, name: str = "") -> list[Mark]:
         framing[:] = False
     typical = _typical_height(boxes[~framing])
     framing |= _ask_each(_is_rim, boxes, touching, ink.shape, typical)
+    framing |= (boxes[:, 2] > RULE_HEIGHTS * typical) & (boxes[:, 3] < boxes[:, 2] / 8)
     kept = np.flatnonzero(~framing & (boxes[:, 2:].max(axis=1) >= DIRT_PORTION * typical))
     covered = int((boxes[kept, 2].astype(np.int64) * boxes[kept, 3]).sum())
     if len(kept) > MOST_MARKS or covered > MOST_COVERED * ink.size:

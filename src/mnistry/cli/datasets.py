@@ -28,7 +28,8 @@ def info(path: DataArgument = "mnist", as_json: JsonOption = False) -> None:
         print(json.dumps({"parts": [_describe(part) for part in parts]}))
         return
     for part in parts:
-        print(f"{part.name}: {len(part):,} images of 28 x 28 pixels, {part.num_classes} classes")
+        count = f"{len(part):,} image{'s'[: len(part) != 1]}"
+        print(f"{part.name}: {count} of 28 x 28 pixels, {part.num_classes} classes")
         for name, count in zip(part.class_names, part.class_counts(), strict=True):
             print(f"  {name:<12} {count:7,}  {count / len(part):6.1%}")
         print(f"  SHA-256 {part.sha256}")

@@ -197,7 +197,7 @@ def _print_figures(run: Run) -> None:
     first = run.record["first_test_image"]
     print(
         f"Model Accuracy: {metrics['accuracy']:.2%} "
-        f"(95 % interval {low:.2%} to {high:.2%}, {metrics['n']:,} test images)"
+        f"(95 % interval {low:.2%} to {high:.2%}, {metrics['n']:,} test image{'s'[: metrics['n'] != 1]})"
     )
     print(f"Model Prediction: {run.record['class_names'][first['predicted']]}")
     members = run.record.get("members", [])

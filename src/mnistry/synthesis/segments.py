@@ -25,7 +25,8 @@ HEIGHT_PX = STRIP_PX + 2 * MARGIN_PX
 BASE_PX = MARGIN_PX + STRIP_PX  # the row on which digits stand
 SAME, OTHER = 0.8, 0.62  # overlap from which a segment is that digit, and below which it is none
 MOST_OTHERS = 7  # segments of a line that are no digit
-DRAWN_LINES = 0.4  # portion of lines that are drawn from strokes
+DRAWN_LINES = 0.4  # portion of lines that are drawn from strokes; of the others, of each digit:
+DRAWN = (0.0, 0.4, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)  # half the world's 1 has a flag, MNIST's has none
 
 
 @dataclass(frozen=True)
@@ -84,10 +85,10 @@ def list_segments(ink: Gray, layers: list[Layer], rng: np.random.Generator) -> l
 
 
 def compose_line(
-    images: NDArray[np.uint8], labels: NDArray[np.uint8], rng: np.random.Generator
+    images: NDArray[np.uint8], labels: NDArray[np.uint8], rng: np.random.Generator, most: int = 6
 ) -> tuple[Gray, list[Layer]]:
-    """Return the worn ink of a line of 1 to 6 digits, (HEIGHT_PX, any) uint8, and its digits one by one."""
-    count = int(rng.integers(1, 7))
+    """Return the worn ink of a line of 1 to `most` digits, (HEIGHT_PX, any) uint8, and each digit alone."""
+    count = int(rng.integers(1, most + 1))
     chosen = rng.integers(0, len(images), count)
     zeros = np.flatnonzero(labels == 0)
     if len(zeros) and rng.random() < 0.25:  # amounts end with zeros
@@ -99,7 +100,7 @@ def compose_line(
     glyphs = []
     for index in chosen.tolist():
         label = int(labels[index])
-        image = draw_form(label, rng) if drawn and rng.random() < 0.8 else images[index]
+        image = draw_form(label, rng) if rng.random() < (0.8 if drawn else DRAWN[label]) else images[index]
         glyphs.append((label, _write(image, pen, slant, rng)))
     if rng.random() < 0.15:
         glyphs.insert(int(rng.integers(0, count + 1)), (SIGN, _write(draw_form(SIGN, rng), pen, slant, rng)))

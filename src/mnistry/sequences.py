@@ -1,0 +1,130 @@
+"""A line as a whole: how probable a text is, by a network that sees the line uncut.
+
+The network is convolutional and was trained by connectionist temporal classification (Graves et al. 2006):
+for every few columns of the strip it says which digit is recognised there, or none. A text's probability is
+the sum over all ways in which these can spell it, repeated answers merged and blanks left out.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnistry.classifier import count_cores, open_session, read_sealed
+from mnistry.errors import ModelError
+from mnistry.pictures import Gray
+
+SHIPPED = Path(str(resources.files("mnistry"))) / "assets" / "lines.onnx"
+SCALE = 0.375  # of the network's strip to that of `segmentation.straighten`
+HEIGHT_PX = 48
+EDGE_PX = 3  # empty columns on both sides
+INK = 60  # level, from which a column has any
+BLANK = 0  # the class of no digit; digit d is class d + 1
+PADDING_PX = 24  # empty columns behind a line, as far as the network sees
+BEAM = 8  # beginnings of a text that are kept
+LEAST = 1e-3  # probability of a digit at a time step that is looked at
+INPUT, OUTPUT = "strips", "log_probabilities"
+
+
+class LineNetwork:
+    """The network that comes with mnistry; several threads may use one at the same time."""
+
+    def __init__(self, path: Path = SHIPPED, *, threads: int | None = None) -> None:
+        """Load it; `threads` as for a `Classifier`.
+
+        Raises:
+            ModelError: the file is missing or damaged.
+        """
+        try:
+            self._session = open_session(read_sealed(path), threads or count_cores())
+        except ModelError as error:
+            raise ModelError(f"cannot use the network for lines {str(path)!r}: {error}") from error
+
+    def __call__(self, ink: Gray) -> NDArray[np.float32]:
+        """Return the natural logarithms of the classes' probabilities at every time step, (steps, 11).
+
+        Args:
+            ink: a line, (128, any) uint8, from `segmentation.straighten`.
+        """
+        strip = np.pad(shrink_strip(ink), ((0, 0), (0, PADDING_PX)))
+        return np.asarray(self._session.run([OUTPUT], {INPUT: strip[None]})[0][0], np.float32)
+
+
+def shrink_strip(ink: Gray) -> Gray:
+    """Return a strip, (128, any) uint8, as the network takes it: (HEIGHT_PX, any), cut to its ink's columns.
+
+    Its width is 0 where there is no ink.
+    """
+    import cv2
+
+    columns = np.flatnonzero(ink.max(axis=0, initial=0) > INK)
+    if not len(columns):
+        return np.zeros((HEIGHT_PX, 0), np.uint8)
+    edge = round(EDGE_PX / SCALE)
+    cut = ink[:, max(0, int(columns[0]) - edge) : int(columns[-1]) + 1 + edge]
+    size = (max(1, round(cut.shape[1] * SCALE)), HEIGHT_PX)
+    return np.asarray(cv2.resize(cut, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def list_likely(log_probabilities: NDArray[np.floating[Any]], most: int) -> list[tuple[int, ...]]:
+    """Return about the most probable labels, the best first, at most so many.
+
+    A search along the time steps that keeps the BEAM most probable beginnings after each (Hannun et al. 2014,
+    "First-pass large vocabulary continuous speech recognition", algorithm 1, without its language model).
+
+    Args:
+        log_probabilities: as for `score_labels`.
+        most: at most BEAM.
+    """
+    beginnings: dict[tuple[int, ...], tuple[float, float]] = {(): (1.0, 0.0)}  # ending with a blank, or not
+    for answer in np.exp(np.asarray(log_probabilities, np.float64)):
+        likely = [int(c) for c in np.flatnonzero(answer > LEAST) if c != BLANK]
+        after: dict[tuple[int, ...], list[float]] = {}
+        for digits, (blank, digit) in beginnings.items():
+            stay = after.setdefault(digits, [0.0, 0.0])
+            stay[0] += (blank + digit) * answer[BLANK]
+            if digits:
+                stay[1] += digit * answer[digits[-1] + 1]
+            for c in likely:
+                longer = after.setdefault((*digits, c - 1), [0.0, 0.0])
+                longer[1] += (blank if digits and digits[-1] == c - 1 else blank + digit) * answer[c]
+        kept = heapq.nlargest(BEAM, after.items(), key=lambda item: item[1][0] + item[1][1])
+        total = sum(blank + digit for _, (blank, digit) in kept)
+        beginnings = {digits: (blank / total, digit / total) for digits, (blank, digit) in kept}
+    ranked = sorted(beginnings, key=lambda digits: -sum(beginnings[digits]))
+    return ranked[:most]
+
+
+def score_labels(
+    log_probabilities: NDArray[np.floating[Any]], labels: Sequence[tuple[int, ...]]
+) -> NDArray[np.float64]:
+    """Return the natural logarithms of the probabilities of some labels, float64 (len(labels),).
+
+    Args:
+        log_probabilities: natural logarithms for every time step and class, (steps, 11).
+        labels: digits 0 to 9 from left to right; () for a line without any.
+    """
+    if not labels:
+        return np.zeros(0)
+    # States: blank, first digit, blank, second digit, ..., blank.
+    lengths = np.array([len(digits) for digits in labels])
+    classes = np.full((len(labels), 2 * lengths.max() + 1), BLANK)
+    for row, digits in zip(classes, labels, strict=True):
+        row[1 : 2 * len(digits) : 2] = np.array(digits, int) + 1
+    skips = np.full(classes.shape, -np.inf)  # to a digit from another one, without a blank between them
+    skips[:, 3::2] = np.where(classes[:, 3::2] != classes[:, 1:-2:2], 0.0, -np.inf)
+    answers = np.asarray(log_probabilities, np.float64)[:, classes]
+    ways = np.full((len(labels), classes.shape[1] + 2), -np.inf)  # with two states before the first
+    ways[:, 2:4] = answers[0, :, :2]
+    for answer in answers[1:]:
+        stay, step, skip = ways[:, 2:], ways[:, 1:-1], ways[:, :-2] + skips
+        ways[:, 2:] = np.logaddexp(np.logaddexp(stay, step), skip) + answer
+    rows = np.arange(len(labels))
+    blank, digit = ways[rows, 2 * lengths + 2], ways[rows, 2 * lengths + 1]
+    return np.asarray(np.logaddexp(blank, np.where(lengths > 0, digit, -np.inf)), np.float64)

@@ -1,0 +1,95 @@
+"""What is printed to write on is taken away, and nothing else."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from mnistry.rules import remove_frames, remove_rules
+
+
+def draw_digits(count: int = 3, left: int = 60, step: int = 90) -> np.ndarray:
+    """A seven, 60 pixels high, several times, on a page of 200 x 420; bright on 0."""
+    ink = np.zeros((200, 420), np.uint8)
+    for x in range(left, left + count * step, step):
+        cv2.polylines(ink, [np.array([(x, 70), (x + 35, 70), (x + 12, 130)])], False, 255, 5, cv2.LINE_AA)
+    return ink
+
+
+def turn(ink: np.ndarray, degrees: float) -> np.ndarray:
+    matrix = cv2.getRotationMatrix2D((ink.shape[1] / 2, ink.shape[0] / 2), degrees, 1)
+    return cv2.warpAffine(ink, matrix, ink.shape[::-1])
+
+
+def lost_and_left(page: np.ndarray, digits: np.ndarray) -> tuple[float, float]:
+    """The portion of the digits that is gone, and what is left of the rest, in the digits' ink."""
+    cleaned = remove_frames(page)
+    near = cv2.dilate(digits, np.ones((3, 3), np.uint8)) > 0
+    lost = ((cleaned < 96) & (digits >= 96)).sum()
+    left = ((cleaned >= 96) & ~near).sum()
+    return float(lost / (digits >= 96).sum()), float(left / (digits >= 96).sum())
+
+
+@pytest.mark.parametrize("degrees", [0, 1.5, -3])
+def test_squared_paper_is_taken_away(degrees: float) -> None:
+    digits = draw_digits()
+    page = digits.copy()
+    for x in range(-200, 620, 35):
+        cv2.line(page, (x, -200), (x, 400), 150, 2)
+    for y in range(-200, 400, 35):
+        cv2.line(page, (-200, y), (620, y), 150, 2)
+    matrix = cv2.getRotationMatrix2D((210, 100), degrees, 1)
+    turned = cv2.warpAffine(page, matrix, (420, 200), borderMode=cv2.BORDER_REFLECT)
+    cleaned, truth = remove_rules(turned), turn(digits, degrees)
+    count, _, stats, _ = cv2.connectedComponentsWithStats((cleaned >= 96).astype(np.uint8), connectivity=8)
+    assert (stats[1:, 3] > 30).sum() == 3  # the digits
+    assert ((cleaned < 96) & (truth >= 96)).sum() < 0.12 * (truth >= 96).sum()
+    assert count - 1 <= 3 + 5  # of some 60 squares there are a few specks left
+
+
+@pytest.mark.parametrize("degrees", [0, 2, -4])
+def test_boxes_around_digits_are_taken_away(degrees: float) -> None:
+    digits = draw_digits()
+    page = digits.copy()
+    for x in (35, 125, 215, 305):  # the last one is empty
+        cv2.rectangle(page, (x, 50), (x + 80, 150), 255, 2)
+    lost, left = lost_and_left(turn(page, degrees), turn(digits, degrees))
+    assert lost < 0.02
+    assert left < 0.15  # specks where lines met, which are dropped as dirt
+
+
+def test_a_table_is_taken_away_even_where_strokes_cross_it() -> None:
+    digits = draw_digits()
+    page = digits.copy()
+    cv2.rectangle(page, (35, 50), (305, 125), 255, 2)  # the stems go on below it
+    for x in (125, 215):
+        cv2.line(page, (x, 50), (x, 125), 255, 2)
+    lost, left = lost_and_left(page, digits)
+    assert lost < 0.05
+    assert left < 0.15
+
+
+def test_an_underline_is_taken_away() -> None:
+    digits = draw_digits(4, 60, 75)
+    page = digits.copy()
+    cv2.line(page, (50, 129), (350, 133), 255, 3)
+    lost, left = lost_and_left(page, digits)
+    assert lost < 0.05
+    assert left < 0.15
+
+
+def test_a_rectangle_by_itself_stays_for_it_may_be_a_0() -> None:
+    page = np.zeros((200, 420), np.uint8)
+    for x in (60, 160, 260):
+        cv2.rectangle(page, (x, 60), (x + 45, 130), 255, 6)
+    cv2.line(page, (160, 95), (205, 95), 255, 6)  # an 8 as on a display
+    assert np.array_equal(remove_frames(page), page)
+
+
+def test_digits_alone_stay_as_they_are() -> None:
+    page = draw_digits()
+    cv2.ellipse(page, (340, 100), (25, 32), 0, 0, 360, 255, 5)
+    cv2.circle(page, (340, 100), 6, 255, -1)  # something inside a 0
+    cv2.line(page, (370, 100), (410, 100), 255, 5)  # a minus
+    assert np.array_equal(remove_frames(page), page)

@@ -1,0 +1,80 @@
+"""A line as a whole: probabilities of texts, and the network that gives them."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from mnistry import load_mnist
+from mnistry.errors import ModelError
+from mnistry.sequences import HEIGHT_PX, SCALE, LineNetwork, list_likely, score_labels, shrink_strip
+from mnistry.synthesis.segments import compose_line
+
+
+def spell(classes: tuple[int, ...]) -> tuple[int, ...]:
+    """The digits that the classes of all steps spell: repeated ones merged, blanks left out."""
+    return tuple(c - 1 for c, before in zip(classes, (0, *classes), strict=False) if c not in (0, before))
+
+
+def test_a_text_is_as_probable_as_all_ways_to_spell_it_together() -> None:
+    rng = np.random.default_rng(0)
+    steps = rng.random((5, 11))
+    steps[:, 4:] = 0  # three digits are enough
+    steps /= steps.sum(axis=1, keepdims=True)
+    expected: dict[tuple[int, ...], float] = {}
+    for classes in product(range(4), repeat=5):
+        text = spell(classes)
+        expected[text] = expected.get(text, 0.0) + float(np.prod(steps[range(5), classes]))
+    with np.errstate(divide="ignore"):
+        found = np.exp(score_labels(np.log(steps), list(expected)))
+    assert sum(expected.values()) == pytest.approx(1)
+    np.testing.assert_allclose(found, list(expected.values()), atol=1e-12)
+
+
+def test_the_likeliest_texts_are_found() -> None:
+    rng = np.random.default_rng(1)
+    steps = np.full((12, 11), 0.002)
+    for step, digit in enumerate([0, 0, 5, 5, 0, 5, 0, 8, 0, 0, 3, 0]):
+        steps[step, digit] = 1 + rng.random()
+    steps[7, 9] = 0.9  # an 8, or rather a 7
+    steps /= steps.sum(axis=1, keepdims=True)
+    found = list_likely(np.log(steps), 4)
+    scores = score_labels(np.log(steps), found)
+    assert found[:2] == [(4, 4, 7, 2), (4, 4, 8, 2)]
+    assert len(set(found)) == 4
+    assert list(scores) == sorted(scores, reverse=True)
+
+
+def test_a_text_too_long_for_the_steps_is_impossible() -> None:
+    steps = np.log(np.full((3, 11), 1 / 11))
+    assert score_labels(steps, [(1, 1, 1)]) == -np.inf
+    assert score_labels(steps, []).shape == (0,)
+
+
+def test_a_strip_is_cut_to_its_ink() -> None:
+    ink = np.zeros((128, 500), np.uint8)
+    ink[40:90, 200:300] = 255
+    assert shrink_strip(ink).shape == pytest.approx((HEIGHT_PX, 116 * SCALE), abs=1)
+    assert shrink_strip(np.zeros((128, 500), np.uint8)).shape == (HEIGHT_PX, 0)
+    assert LineNetwork()(np.zeros((128, 500), np.uint8)).shape == (6, 11)
+
+
+def test_the_shipped_network_tells_the_truth_from_a_near_miss() -> None:
+    _, test = load_mnist()
+    network, rng = LineNetwork(), np.random.default_rng(5)
+    right = 0
+    for _ in range(60):
+        ink, layers = compose_line(test.images, test.labels, rng)
+        truth = tuple(layer.label for layer in layers if layer.label < 10)
+        other = ((truth[0] + 1 + int(rng.integers(9))) % 10, *truth[1:])
+        longer, shorter = (*truth, 1), truth[:-1]
+        right += int(np.argmax(score_labels(network(ink), [other, truth, longer, shorter]))) == 1
+    assert right >= 55
+
+
+def test_a_damaged_file_is_refused(tmp_path) -> None:
+    (tmp_path / "lines.onnx").write_bytes(b"no network")
+    with pytest.raises(ModelError, match=r"network for lines .*it was not written by mnistry"):
+        LineNetwork(tmp_path / "lines.onnx")

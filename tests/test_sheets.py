@@ -1,0 +1,85 @@
+"""A sheet on a desk: found, and seen from straight above."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from mnistry import load_mnist, read
+from mnistry.sheets import find_sheet, flatten_sheet
+from mnistry.synthesis import make_page
+
+CORNERS = np.array([(150, 90), (700, 130), (660, 560), (110, 500)], np.float64)
+
+
+def lay(sheet: np.ndarray, corners: np.ndarray = CORNERS, desk: int = 60) -> np.ndarray:
+    """A photo, 800 x 650, of a sheet with these corners on a desk."""
+    rng = np.random.default_rng(0)
+    height, width = sheet.shape
+    target = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
+    seen = cv2.getPerspectiveTransform(target, corners.astype(np.float32))
+    ground = np.clip(rng.normal(desk, 4, (650, 800)), 0, 255).astype(np.uint8)
+    cv2.warpPerspective(sheet, seen, (800, 650), dst=ground, borderMode=cv2.BORDER_TRANSPARENT)
+    return cv2.GaussianBlur(ground, (0, 0), 0.8)
+
+
+def write(text: str = "4071") -> np.ndarray:
+    """Paper, 500 x 700, with MNIST digits on it, 84 pixels high."""
+    _, test = load_mnist()
+    paper = np.full((500, 700), 215, np.uint8)
+    for place, digit in enumerate(text):
+        image = test.images[np.flatnonzero(test.labels == int(digit))[0]]
+        large = cv2.resize(image, (110, 110), interpolation=cv2.INTER_CUBIC)
+        x = 90 + 130 * place
+        field = paper[190:300, x : x + 110]
+        field[:] = (field * (1 - large / 255 * 0.8)).astype(np.uint8)
+    return paper
+
+
+def test_the_corners_of_a_sheet_are_found() -> None:
+    found = find_sheet(lay(write()))
+    assert found is not None
+    np.testing.assert_allclose(found, CORNERS, atol=6)
+
+
+@pytest.mark.parametrize("desk", [60, 215, 200])
+def test_only_a_sheet_that_stands_out_is_taken(desk: int) -> None:
+    assert (find_sheet(lay(write(), desk=desk)) is not None) == (desk == 60)
+
+
+def test_a_picture_of_paper_alone_has_no_sheet() -> None:
+    assert find_sheet(write()) is None
+    assert find_sheet(255 - write()) is None
+    assert find_sheet(np.full((50, 50), 255, np.uint8)) is None
+    assert find_sheet(np.full((1, 3000), 255, np.uint8)) is None
+
+
+def test_a_flattened_sheet_looks_as_it_was_written() -> None:
+    paper = write()
+    flat, to_picture = flatten_sheet(lay(paper), CORNERS)
+    inset = 0.012
+    expected = cv2.resize(
+        paper[round(500 * inset) : round(500 * (1 - inset)), round(700 * inset) : round(700 * (1 - inset))],
+        flat.shape[::-1],
+    )
+    assert np.abs(flat.astype(float) - expected).mean() < 8
+    corner = to_picture @ (0, 0, 1)
+    np.testing.assert_allclose(corner[:2] / corner[2], CORNERS[0], atol=15)
+
+
+def test_digits_on_a_sheet_on_a_desk_are_read_with_boxes_in_the_photo() -> None:
+    reading = read(lay(write("4071")))
+    assert reading.text.replace(" ", "") == "4071"
+    for digit in reading.lines[0].digits:
+        x, y, width, height = digit.box
+        assert 200 < x < 620
+        assert 200 < y < 400
+        assert 40 < height < 130
+        assert width < 110
+
+
+def test_writing_on_pages_without_a_desk_is_left_alone() -> None:
+    _, test = load_mnist()
+    drawings = [make_page(test, seed, "easy", "line", scene="paint").image for seed in range(10)]
+    assert all(find_sheet(cv2.cvtColor(drawing, cv2.COLOR_RGB2GRAY)) is None for drawing in drawings)
