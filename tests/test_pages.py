@@ -10,9 +10,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+import mnistry
 from mnistry import pages, pictures
 from mnistry.cutting import cut_pieces, find_cuts, join
-from mnistry.decoding import Segment, find_paths, list_spans
+from mnistry.decoding import Path, Segment, find_paths, list_spans
 from mnistry.errors import ImageError
 from mnistry.imaging import center_digit, find_polarity
 from mnistry.paper import find_page_ink
@@ -240,3 +241,34 @@ def test_a_page_full_of_specks_is_refused_at_once():
     noise = np.random.default_rng(3).integers(0, 256, (497, 422), np.uint8)
     with pytest.raises(ImageError, match=r"no ink found|marks, which is no page of digits"):
         pages.read_page(noise, pages.Options(lambda images: np.full((len(images), 10), 0.1)))
+
+
+def _letter(index: int, probability: float) -> Segment:
+    probabilities = np.zeros(10)
+    probabilities[1] = probability
+    return Segment(index, index + 1, (40 * index, 32, 30, 64), np.zeros((28, 28), np.uint8), probabilities)
+
+
+@pytest.mark.parametrize(
+    ("chances", "accepted"),
+    [
+        ((0.9, 0.9, 0.9, 0.9, 0.2), (True, True, True, True, True)),  # a digit in company
+        ((0.9, 0.9, 0.9, 0.9, 0.01), (True, True, True, True, False)),  # a sign among digits
+        ((0.01, 0.9, 0.01, 0.9, 0.9), (False,) * 5),  # a word with letters like digits
+        ((0.01, 0.9), (False, True)),  # too short for a word
+        ((0.2, 0.9), (False, True)),  # no company
+    ],
+)
+def test_what_stands_beside_a_mark_helps_to_accept_it(
+    chances: tuple[float, ...], accepted: tuple[bool, ...]
+) -> None:
+    path = Path(tuple(_letter(index, chance) for index, chance in enumerate(chances)), 1.0)
+    assert tuple(pages.accept(path, 0.0)) == accepted
+    assert not any(pages.accept(path, 0.95))
+
+
+def test_words_are_refused_and_numbers_beside_them_are_not() -> None:
+    picture = np.full((150, 900), 255, np.uint8)
+    cv2.putText(picture, "kitchen", (30, 100), cv2.FONT_HERSHEY_DUPLEX, 2.5, 0, 5, cv2.LINE_AA)
+    cv2.putText(picture, "4023", (520, 100), cv2.FONT_HERSHEY_DUPLEX, 2.5, 0, 5, cv2.LINE_AA)
+    assert mnistry.read(picture).text.replace(" ", "") == "4023"

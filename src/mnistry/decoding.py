@@ -26,6 +26,8 @@ from mnistry.imaging import EDGE_LEVEL, Box, center_digit
 from mnistry.pictures import Gray
 from mnistry.segmentation import STRIP_PX, Piece
 
+# Of each mark, by its number: how many pieces it has, and the price of taking a part of it for a digit.
+Marks: TypeAlias = Mapping[int, tuple[int, float]]
 Predict: TypeAlias = Callable[[NDArray[np.uint8]], NDArray[np.floating[Any]]]
 
 MAX_PIECES = 8
@@ -43,6 +45,8 @@ PRICE_WIDE = 3.0  # of a digit that is wider than WIDE, a width per height
 WIDE = 2.0
 PRICE_GAP = 0.3  # of joining what a gap of MAX_GAP_PX separates
 PRICE_CUT = 0.25  # of a cut, a stroke width of ink
+PRICE_PART = 2.5  # of a digit that is a part of a mark up to PART_WIDTHS[0] digits' heights wide: that is one
+PART_WIDTHS = (0.8, 1.2)  # digit, or a letter; the price falls to 0 at the other width
 PRICE_LEAVE_SMALL = 0.5  # of leaving out a dot or a dash,
 PRICE_TORN = 0.5  # more, where it was cut off what stays
 PRICE_LEAVE = 1.2  # and a mark as large as a digit
@@ -182,13 +186,13 @@ def find_paths(
 
     With `most` above 1, a segment may be taken for one of its less probable classes too.
     """
-    sizes = Counter(piece.mark for piece in pieces)
+    marks = measure_marks(pieces)
     ending: list[list[tuple[float, int | None, Segment]]] = [[] for _ in range(len(pieces) + 1)]
     for segment in segments.values():
-        options = price_labels(segment, pieces, stroke_px, MOST_LABELS if most > 1 else 1)
+        options = price_labels(segment, pieces, marks, stroke_px, MOST_LABELS if most > 1 else 1)
         dearest = options[0][0] + MAX_SURPRISE
         ending[segment.stop] += [(price, label, segment) for price, label in options if price < dearest]
-        ending[segment.stop].append((price_leaving(segment, pieces, sizes), None, segment))
+        ending[segment.stop].append((price_leaving(segment, pieces, marks), None, segment))
     most = max(1, min(most, MOST_TRIED // (1 + sum(map(len, ending)))))
     ways: list[list[_Way]] = [[_Way(0.0, (), None, None, None)]]
     for stop in range(1, len(pieces) + 1):
@@ -210,13 +214,13 @@ def find_path_with(
     labels: Sequence[int],
 ) -> Path | None:
     """Return the cheapest path with these labels; None where the pieces do not allow so many digits."""
-    sizes = Counter(piece.mark for piece in pieces)
+    marks = measure_marks(pieces)
     # The cheapest ways to the end of so many pieces that have so many of the labels.
     ways: dict[tuple[int, int], _Way] = {(0, 0): _Way(0.0, (), None, None, None)}
     for segment in sorted(segments.values(), key=lambda segment: segment.stop):
         classes = len(segment.probabilities)
-        prices = {label: price for price, label in price_labels(segment, pieces, stroke_px, classes)}
-        left_out = price_leaving(segment, pieces, sizes)
+        prices = {label: price for price, label in price_labels(segment, pieces, marks, stroke_px, classes)}
+        left_out = price_leaving(segment, pieces, marks)
         for done in range(len(labels) + 1):
             way = ways.get((segment.start, done))
             if way is None:
@@ -241,10 +245,26 @@ def _trace(way: _Way) -> Path:
     return Path(tuple(segments[::-1]), way.price)
 
 
+def measure_marks(pieces: Sequence[Piece]) -> dict[int, tuple[int, float]]:
+    """Return for each mark of a line how many pieces it has, and the price of taking a part for a digit."""
+    ends: dict[int, list[int]] = {}
+    for piece in pieces:
+        ends.setdefault(piece.mark, []).extend((piece.box[0], piece.box[0] + piece.box[2]))
+    narrow, wide = PART_WIDTHS
+    marks = {}
+    for mark, columns in ends.items():
+        width = (max(columns) - min(columns)) / STRIP_PX
+        marks[mark] = len(columns) // 2, PRICE_PART * min(1.0, max(0.0, (wide - width) / (wide - narrow)))
+    return marks
+
+
 def price_labels(
-    segment: Segment, pieces: Sequence[Piece], stroke_px: float, most: int
+    segment: Segment, pieces: Sequence[Piece], marks: Marks, stroke_px: float, most: int
 ) -> list[tuple[float, int]]:
-    """Return (price, class) of taking the segment for each of its most probable classes, cheapest first."""
+    """Return (price, class) of taking the segment for each of its most probable classes, cheapest first.
+
+    `marks` is what `measure_marks` says of the line.
+    """
     _, _, width, height = segment.box
     price = PRICE_SMALL * max(0.0, 1 - height / (SMALL_PORTION * STRIP_PX))
     price += PRICE_WIDE * max(0.0, width / height - WIDE)
@@ -254,6 +274,8 @@ def price_labels(
         price += PRICE_GAP * max(0, piece.box[0] - right) / MAX_GAP_PX
         right = max(right, piece.box[0] + piece.box[2])
     price += PRICE_CUT * run[0].cut / stroke_px
+    inside = Counter(piece.mark for piece in run)
+    price += max((marks[mark][1] for mark, count in inside.items() if marks[mark][0] > count), default=0.0)
     none = max(LEAST, segment.none) ** SOFTNESS
     options = []
     for label in np.argsort(-segment.probabilities, kind="stable")[:most].tolist():
@@ -264,13 +286,10 @@ def price_labels(
     return options
 
 
-def price_leaving(segment: Segment, pieces: Sequence[Piece], sizes: Mapping[int, int]) -> float:
-    """Return the price of leaving the segment out: more if it is as large as a digit, or torn off one.
-
-    `sizes` says how many pieces each mark has in all.
-    """
+def price_leaving(segment: Segment, pieces: Sequence[Piece], marks: Marks) -> float:
+    """Return the price of leaving the segment out: more if it is as large as a digit, or torn off one."""
     size = min(1.0, segment.box[3] / (0.7 * STRIP_PX)) ** 2
     inside = Counter(piece.mark for piece in pieces[segment.start : segment.stop])
     size *= max(1.0, segment.box[2] / (0.6 * STRIP_PX))  # it may be several digits
-    torn = PRICE_TORN if any(sizes[mark] > count for mark, count in inside.items()) else 0.0
+    torn = PRICE_TORN if any(marks[mark][0] > count for mark, count in inside.items()) else 0.0
     return PRICE_LEAVE_SMALL + (PRICE_LEAVE - PRICE_LEAVE_SMALL) * size + torn

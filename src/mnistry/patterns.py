@@ -7,15 +7,14 @@ find_matches      the pieces of a line -> the most probable readings that fit
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistry.decoding import Path, Segment, price_labels, price_leaving
+from mnistry.decoding import Marks, Path, Segment, measure_marks, price_labels, price_leaving
 from mnistry.segmentation import Piece
 
 WAYS = 40  # kept for every end and number of digits: the cheapest
@@ -75,10 +74,10 @@ def find_matches(
     As `decoding.find_paths`, but for every end and number of digits the WAYS cheapest are kept, with the
     likeliest labels of each segment.
     """
-    sizes = Counter(piece.mark for piece in pieces)
+    marks = measure_marks(pieces)
     ending: dict[int, list[tuple[float, int, str, Segment]]] = {}
     for (start, stop), segment in segments.items():
-        for price, label, chosen in _list_options(segment, pieces, sizes, stroke_px, class_names):
+        for price, label, chosen in _list_options(segment, pieces, marks, stroke_px, class_names):
             ending.setdefault(stop, []).append((price, start, label, chosen))
     none = np.zeros((1, WAYS), np.int64)
     ways = {0: _Ways(0, np.where(np.arange(WAYS) == 0, 0.0, np.inf)[None], none, none, [])}
@@ -145,13 +144,13 @@ def _trace(ways: dict[int, _Ways], stop: int, row: int, way: int) -> tuple[list[
 def _list_options(
     segment: Segment,
     pieces: Sequence[Piece],
-    sizes: Mapping[int, int],
+    marks: Marks,
     stroke_px: float,
     class_names: Sequence[str],
 ) -> list[tuple[float, str, Segment]]:
     """Return (price, label, segment) of every way to take it: as one of its likeliest labels, or left out."""
     left_out = replace(segment, digit=False)
-    options = [(price_leaving(segment, pieces, sizes), "", left_out)]
-    for price, label in price_labels(segment, pieces, stroke_px, 1 + LABELS):
+    options = [(price_leaving(segment, pieces, marks), "", left_out)]
+    for price, label in price_labels(segment, pieces, marks, stroke_px, 1 + LABELS):
         options.append((price, class_names[label], replace(segment, label=label)))
     return options
