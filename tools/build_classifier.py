@@ -40,7 +40,6 @@ def compose(digits: Dataset, lines: int, forms: int, outliers: int, repeats: int
     """The digits, `repeats` times, and so much made from them, in a random order."""
     segments, segment_labels = make_segments(digits.images, digits.labels, lines, seed)
     drawn_labels = np.random.default_rng(seed).integers(0, len(NAMES), forms, np.uint8)
-    drawn_labels = np.concatenate([drawn_labels, np.ones(forms // 6, np.uint8)])  # flags, feet: rare in MNIST
     drawn = draw_forms(drawn_labels, seed)
     marks, _ = make_outliers(digits, outliers, seed)
     images = np.concatenate([*[digits.images] * repeats, segments, drawn, marks])

@@ -4,7 +4,7 @@ It learns from strips composed of the MNIST training digits but the last 5,000, 
 is measured with. No real line is used.
 
     python tools/build_line_network.py strips FOLDER --seed 0 --count 2000     # FOLDER/0.npz, to measure with
-    python tools/build_line_network.py strips FOLDER --seed 1 --count 100000   # and so on: to learn from
+    python tools/build_line_network.py strips FOLDER --seed 1 --count 60000    # and --seed 2: to learn from
     python tools/build_line_network.py train FOLDER [--epochs 3] [--begin lines.keras] [--out PATH]
 
 `train` takes all strips in FOLDER but those of seed 0, and leaves FOLDER/lines.keras to go on from.

@@ -25,8 +25,7 @@ HEIGHT_PX = STRIP_PX + 2 * MARGIN_PX
 BASE_PX = MARGIN_PX + STRIP_PX  # the row on which digits stand
 SAME, OTHER = 0.8, 0.62  # overlap from which a segment is that digit, and below which it is none
 MOST_OTHERS = 7  # segments of a line that are no digit
-DRAWN_LINES = 0.4  # portion of lines that are drawn from strokes; of the others, of each digit:
-DRAWN = (0.0, 0.4, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)  # half the world's 1 has a flag, MNIST's has none
+DRAWN_LINES = 0.4  # portion of lines that are drawn from strokes
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ def compose_line(
     glyphs = []
     for index in chosen.tolist():
         label = int(labels[index])
-        image = draw_form(label, rng) if rng.random() < (0.8 if drawn else DRAWN[label]) else images[index]
+        image = draw_form(label, rng) if drawn and rng.random() < 0.8 else images[index]
         glyphs.append((label, _write(image, pen, slant, rng)))
     if rng.random() < 0.15:
         glyphs.insert(int(rng.integers(0, count + 1)), (SIGN, _write(draw_form(SIGN, rng), pen, slant, rng)))
