@@ -46,8 +46,9 @@ COMPANY, COMPANY_PORTION, COMPANY_ODDS = 2, 0.6, 6.0  # see `accept`
 WORD_GAP = 0.6  # digits' heights, between words
 LETTERS, LETTER_PORTION = 3, 0.45  # so many marks, at least so many digits' heights high, may be a word,
 WORD_PORTION = 0.4  # and are if this portion of them is no digit
-WAYS = 16  # to read a line, between which what sees it uncut decides too,
-SEEN = 4  # and those that it proposes itself
+WAYS = 16  # to read a line, between which what sees it uncut decides too
+MOST_SEEN, MOST_PROPOSED = 60, 16  # marks of a line that it looks at, and makes proposals for
+SEEN = 4  # of them
 WEIGHT = 0.3  # of that
 
 Homography: TypeAlias = NDArray[np.float64]  # (3, 3), of (x, y, 1)
@@ -149,13 +150,13 @@ def _count(paths: Sequence[Path]) -> int:
 def _choose(paths: Sequence[Path], line: Cut, strip: Strip, options: Options) -> Path:
     """Return the best of some paths through a line; what sees the line uncut has a say in it.
 
-    Without a pattern the likeliest that it sees are tried too.
+    Without a pattern the likeliest that it sees are tried too. Long lines are left out: they would take long.
     """
-    if options.see_line is None or len(paths[0].segments) == 1:
+    if options.see_line is None or not 1 < len(paths[0].segments) <= MOST_SEEN:
         return paths[0]
     seen = options.see_line(strip.ink)
     paths = list(paths)
-    if options.pattern is None:
+    if options.pattern is None and len(paths[0].segments) <= MOST_PROPOSED:
         known = {path.labels for path in paths}
         proposed = [labels for labels in list_likely(seen, SEEN) if labels not in known]
         paths += filter(None, (find_path_with(*line, labels) for labels in proposed))
