@@ -1,4 +1,4 @@
-"""How fast does the shipped classifier answer, against the same network in Keras on TensorFlow?
+"""How fast does a classifier answer, against the same network in Keras on TensorFlow?
 
 Three questions, each with both sides in turn: a cold command (`mnistry read digit.png` against a script that
 loads the .keras file, reads the picture and calls `model.predict`), the latency of one image in a warm
@@ -8,7 +8,8 @@ throughput of the export's precisions.
     python benchmarks/inference.py [--model RUN] [--rounds 7]
 
 RUN is a run directory with one network, trained with `mnistry train --recipe best`, say; without it, one
-epoch of that recipe is trained first: the weights do not matter for the time.
+epoch of that recipe is trained first: the weights do not matter for the time. The shipped classifier, which
+the cold command uses, is this network with one class more.
 """
 
 from __future__ import annotations

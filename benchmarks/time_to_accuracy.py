@@ -2,11 +2,11 @@
 
 Ours are the recipes `fast` and `better`, trained on all 60,000 images as whole processes of `mnistry train`:
 cold is from the start of the process to the end of the last epoch, import and compilation included; warm is
-the same training in a process that has compiled it. The others are the MNIST examples of Keras (on
-TensorFlow), of PyTorch and of tinygrad, written anew in peers/: theirs is the time to the first epoch after
-which the mean over their seeds reaches the mark; only training is counted, not their measuring. They train as
-long as the example says, but are stopped when they have taken --patience times as long as ours. Peers that
-are not installed are left out, and said to be.
+the same training in a process that has compiled it (with the same first weights for every seed). The others
+are the MNIST examples of Keras (on TensorFlow), of PyTorch and of tinygrad, written anew in peers/: theirs is
+the time to the first epoch after which the mean over their seeds reaches the mark; only training is counted,
+not their measuring. They train as long as the example says, but are stopped when they have taken --patience
+times as long as ours. Peers that are not installed are left out, and said to be.
 
     python benchmarks/time_to_accuracy.py [--seeds 10] [--peer-seeds 3] [--without tinygrad_beautiful]
                                           [--recipe fast]
@@ -116,9 +116,11 @@ def peer_cells(mark: float, trainings: list[Training], ours_s: float) -> list[st
 
 
 def describe(values: list[float], scale: float, form: str) -> str:
-    """Mean ± standard deviation (minimum to maximum)."""
+    """Mean ± standard deviation (minimum to maximum); of a single value, that alone."""
     values = [scale * value for value in values]
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    if len(values) == 1:
+        return f"{values[0]:{form}}"
+    deviation = statistics.stdev(values)
     low, high = min(values), max(values)
     return f"{statistics.mean(values):{form}} ± {deviation:{form}} ({low:{form}} to {high:{form}})"
 
@@ -178,7 +180,7 @@ def main() -> None:
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for mark, recipe in marks.items():
         reached = describe([training.epochs[-1][1] for training in ours[recipe]], 100, ".2f")
-        row = [f"`mnistry train --recipe {recipe}`", str(RECIPES[recipe].epochs), reached]
+        row = [f"`mnistry train --recipe {recipe} --validation 0`", str(RECIPES[recipe].epochs), reached]
         row += [describe(cold[recipe], 1, ".1f"), describe(warm[recipe], 1, ".1f"), "1"]
         print(f"| {mark:.1%} | {' | '.join(row)} |")
         for name, trainings in peers.items():

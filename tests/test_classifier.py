@@ -13,7 +13,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from mnistry import classifier as module
-from mnistry.calibration import Calibration
+from mnistry import load_mnist
+from mnistry.calibration import Calibration, ece_with_interval
 from mnistry.classifier import CHUNK, Classifier, Metadata, seal
 from mnistry.errors import ModelError
 from mnistry.metrics import softmax
@@ -313,3 +314,18 @@ def test_the_process_of_a_classifier_loads_neither_keras_nor_its_back_ends(path)
     assert not loaded & heavy
     assert "onnxruntime" in loaded
     assert result.stderr == ""
+
+
+@pytest.mark.slow
+def test_the_shipped_classifier_is_as_good_as_its_card_says():
+    _, test = load_mnist()
+    classifier = Classifier()
+    prediction = classifier.predict(test.images)
+    right = prediction.labels == test.labels
+    card = (classifier.path.parent / "CARD.md").read_text(encoding="utf-8")
+    assert f"{right.mean():.2%}".replace("%", " %") in card
+    assert f"{prediction.accepted.mean():.2%}".replace("%", " %") in card
+    assert right.mean() >= 0.9965
+    probabilities = softmax(classifier.calibrated_logits(test.images))
+    assert ece_with_interval(test.labels, probabilities, rng=np.random.default_rng(0))[0] <= 0.002
+    assert classifier.path.stat().st_size <= 4e6

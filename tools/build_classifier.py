@@ -21,10 +21,13 @@ from pathlib import Path
 import numpy as np
 
 from mnistry import Dataset, load_mnist, resume, train
+from mnistry.calibration import ece_with_interval, fit_calibration
 from mnistry.classifier import NOT_A_DIGIT, SHIPPED, Classifier
 from mnistry.evaluation import evaluate
 from mnistry.exporting import export_onnx
 from mnistry.exporting.checking import describe_run
+from mnistry.metrics import softmax
+from mnistry.models import as_classifier
 from mnistry.runs import Run
 from mnistry.synthesis import make_outliers
 from mnistry.synthesis.forms import draw_forms
@@ -95,11 +98,16 @@ def main() -> None:
 
 def export(run: Run, path: Path) -> None:
     """Write the file with its provenance, and print what belongs on its card."""
-    _, test = load_mnist()
-    metadata = describe_run(run)
+    digits, test = load_mnist()
+    kept, labels = digits.images[-VALIDATION:], digits.labels[-VALIDATION:]
+    calibration = fit_calibration(
+        labels, as_classifier(run.load_model())(kept), seed=run.record["config"]["seed"]
+    )
+    metadata = replace(describe_run(run), calibration=calibration)
     metadata = replace(metadata, provenance={**metadata.provenance, "built by": "tools/build_classifier.py"})
     print(export_onnx(run, path, images=test.images, metadata=metadata))
     classifier = Classifier(path)
+    logits = classifier.calibrated_logits(test.images)
     evaluation = evaluate(classifier.calibrated_logits, test)
     prediction = classifier.predict(test.images)
     print(evaluation)
@@ -107,7 +115,8 @@ def export(run: Run, path: Path) -> None:
         "accuracy": evaluation.accuracy,
         "accepted": float(prediction.accepted.mean()),
         "accuracy of accepted": float((prediction.labels == test.labels)[prediction.accepted].mean()),
-        "calibration": run.record["calibration"],
+        "test ECE": ece_with_interval(test.labels, softmax(logits), rng=np.random.default_rng(0)),
+        "calibration": calibration.to_dict(),
     }
     print(json.dumps(card, indent=1))
 

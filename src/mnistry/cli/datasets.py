@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -49,7 +50,8 @@ def show(
         typer.Option("--augment", help="Show what augmentation makes of the images: a row for each change."),
     ] = False,
     recipe: Annotated[
-        str | None, typer.Option(metavar="NAME", help="With --augment: that of this recipe.  [best]")
+        str | None,
+        typer.Option(metavar="NAME", help="With --augment: that of this recipe; by default all kinds."),
     ] = None,
     changes: Annotated[
         list[str] | None,
@@ -118,12 +120,14 @@ def export(
 
 
 def _choose_augmentation(recipe: str | None, changes: list[str] | None) -> Any:
-    """The recipe's augmentation with the changes; without a recipe, the changes alone, if there are any."""
+    """The recipe's augmentation with the changes; without a recipe, the changes alone; else all kinds."""
     from mnistry.augmentation import Augmentation
     from mnistry.recipes import find_recipe
 
+    if recipe is None and not changes:  # every kind there is
+        return replace(find_recipe("best").augmentation, stroke_px=1, erase_px=8)
     # The recipe classic has no augmentation: so the changes stand alone.
-    name = recipe or ("classic" if changes else "best")
+    name = recipe or "classic"
     settings = change_settings(name, changes or [])
     others = settings.keys() - {"augmentation"}
     if others:

@@ -153,6 +153,7 @@ def _print_settings(settings: dict[str, Any], as_json: bool) -> None:
     flat |= settings["augmentation"]
     for name, value in flat.items():
         print(f"{name:<24}{value}")
+    print(f"(optimizer: {'AdamW' if settings['weight_decay'] else 'Adam'})")
 
 
 def _print_run(run: Run) -> None:
