@@ -272,3 +272,11 @@ def test_words_are_refused_and_numbers_beside_them_are_not() -> None:
     cv2.putText(picture, "kitchen", (30, 100), cv2.FONT_HERSHEY_DUPLEX, 2.5, 0, 5, cv2.LINE_AA)
     cv2.putText(picture, "4023", (520, 100), cv2.FONT_HERSHEY_DUPLEX, 2.5, 0, 5, cv2.LINE_AA)
     assert mnistry.read(picture).text.replace(" ", "") == "4023"
+
+
+def test_a_pen_of_one_pixel_is_ink() -> None:
+    picture = np.full((110, 292), 255, np.uint8)
+    for x in (40, 130, 220):
+        cv2.polylines(picture, [np.array([(x, 20), (x + 30, 22), (x + 10, 90)])], False, 62, 1, cv2.LINE_8)
+    ink = find_page_ink(picture)
+    assert np.array_equal(ink >= 96, picture < 128)

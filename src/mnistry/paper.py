@@ -180,7 +180,8 @@ def find_threshold(raised: Floats, edges: Floats) -> Floats:
     """
     import cv2
 
-    weighted = raised * edges
+    # Smoothed as for the edges: beside a line of a single pixel the outline itself lies on the paper.
+    weighted = cv2.GaussianBlur(raised, (0, 0), 1.0) * edges
     whole = float(weighted.sum() / max(float(edges.sum()), 1e-6))
     size = [max(1, round(side * min(1, 160 / max(raised.shape)))) for side in raised.shape]
     weights = cv2.resize(edges, size[::-1], interpolation=cv2.INTER_AREA)
