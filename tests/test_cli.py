@@ -358,6 +358,7 @@ def own(num_classes):
 """
 
 
+@pytest.mark.slow
 def test_a_network_with_layers_of_the_users_own_is_trained_and_evaluated(folder):
     (folder / "own_layers.py").write_text(OWN_LAYER)
     options = ["--data", "small.npz", "--epochs", 1, "--out", "own_run"]
@@ -447,6 +448,7 @@ def test_export_writes_beside_the_network_what_classifier_reads(folder, capsys):
     assert Classifier(run / "model-float16.onnx").calibration is None
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_trained_evaluated_and_exported_as_one(folder):
     arguments = ["--data", "small.npz", "--model", "linear", "--epochs", 1, "--ensemble", 2, "--out", "two"]
     result = mnistry("train", *arguments, "--validation", 0, cwd=folder)
