@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from mnistry.imaging import EDGE_LEVEL
 from mnistry.pictures import Gray
-from mnistry.segmentation import MARK_LEVEL, STRIP_PX, Piece
+from mnistry.rules import MARK_LEVEL
+from mnistry.segmentation import STRIP_PX, Piece
 
 STEP_ASIDE = 0.12  # price of a step aside, in pixels of full ink
 NARROW_PX = 0.42 * STRIP_PX  # a mark narrower than this is not cut

@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from mnistry.errors import ImageError
 from mnistry.imaging import Box
 from mnistry.pictures import Gray
+from mnistry.rules import MARK_LEVEL
 
 MOST_MARKS = 1000  # on a page: more is no writing, and would take long
 MOST_COVERED = 8  # times the page's area: the boxes of all marks together
-MARK_LEVEL = 96  # of the ink, from which neighbouring pixels are connected
 DIRT_PORTION = 0.12  # of the digits' height: a mark less long is dirt
 SMALL_PORTION = 0.4  # of the digits' height: marks less high tell nothing about lines
 
