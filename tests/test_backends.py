@@ -13,7 +13,13 @@ import pytest
 
 TESTS = Path(__file__).parent
 FILES = {
-    "tensorflow": ("test_fitting.py", "test_models.py", "test_augmentation.py", "test_exporting.py"),
+    "tensorflow": (
+        "test_fitting.py",
+        "test_models.py",
+        "test_convolution.py",
+        "test_augmentation.py",
+        "test_exporting.py",
+    ),
     "torch": ("test_fitting.py", "test_models.py"),  # nothing is augmented on PyTorch
 }
 

@@ -1,6 +1,6 @@
 """Convolution and pooling that XLA's CPU compiler runs fast inside a loop.
 
-Inside `lax.scan` on a CPU, XLA falls to naive kernels for the gradients of convolution and of pooling. The
+Inside a loop on a CPU, XLA falls to naive kernels for the gradients of convolution and of pooling. The
 same arithmetic as a product of patches and gradients, as a convolution of the gradients, and as a maximum
 over a reshaped axis, is 10 to 20 times faster. The exchange lasts only while a program is traced: the
 layers, their weights and the saved model stay Keras' own.
@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import keras
+from keras import ops
 
 Pads = tuple[tuple[int, int], tuple[int, int]]  # zeros above and below, left and right
 FEW_CHANNELS = 4  # up to so many, patches times a matrix are faster than XLA's convolution
@@ -46,8 +45,8 @@ def _replacement(layer: Any) -> tuple[str, Callable[..., Any] | None]:
     if type(layer) is keras.layers.Conv2D and layer.groups == 1 and tuple(layer.dilation_rate) == (1, 1):
         return "convolution_op", partial(conv2d, strides=layer.strides, padding=layer.padding)
     reductions: dict[Any, Callable[..., Any]] = {
-        keras.layers.MaxPooling2D: jnp.max,
-        keras.layers.AveragePooling2D: jnp.mean,
+        keras.layers.MaxPooling2D: ops.max,
+        keras.layers.AveragePooling2D: ops.mean,
     }
     reduce = reductions.get(type(layer))
     if reduce and tuple(layer.pool_size) == tuple(layer.strides) and layer.padding == "valid":
@@ -67,44 +66,65 @@ def conv2d(images: Any, kernel: Any, strides: tuple[int, int], padding: str) -> 
     Returns:
         (n, new height, new width, filters), equal to `keras.ops.conv` up to rounding.
     """
-    kernel = keras.ops.convert_to_tensor(kernel)
+    kernel = ops.convert_to_tensor(kernel)
     pads: Pads = ((0, 0), (0, 0))
     if padding == "same":
         down, across = (_same_padding(images.shape[1 + i], kernel.shape[i], strides[i]) for i in (0, 1))
         pads = (down, across)
-    return _convolve(images, kernel, tuple(strides), pads)
+    return _differentiable(keras.backend.backend())(images, kernel, tuple(strides), pads)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+@cache
+def _differentiable(backend: str) -> Callable[..., Any]:
+    """`_convolve` with the gradients that `_gradients` gives, on JAX or on TensorFlow."""
+    if backend == "jax":
+        import jax
+
+        convolve = jax.custom_vjp(_convolve, nondiff_argnums=(2, 3))
+        convolve.defvjp(
+            lambda images, kernel, strides, pads: (
+                _convolve(images, kernel, strides, pads),
+                (images, kernel),
+            ),
+            lambda strides, pads, saved, gradient: _gradients(saved[0], saved[1], strides, pads, gradient),
+        )
+        return convolve
+    import tensorflow as tf
+
+    def convolve_with_gradients(images: Any, kernel: Any, strides: tuple[int, int], pads: Pads) -> Any:
+        def convolve(images: Any, kernel: Any) -> Any:
+            result = _convolve(images, kernel, strides, pads)
+            return result, partial(_gradients, images, kernel, strides, pads)
+
+        return tf.custom_gradient(convolve)(images, kernel)
+
+    return convolve_with_gradients
+
+
 def _convolve(images: Any, kernel: Any, strides: tuple[int, int], pads: Pads) -> Any:
     if images.shape[-1] <= FEW_CHANNELS:  # a product wastes less than XLA's kernel
-        return jnp.tensordot(_patches(images, kernel.shape, strides, pads), kernel, axes=3)
+        return ops.tensordot(_patches(images, kernel.shape, strides, pads), kernel, axes=3)
     return _native(images, kernel, strides, pads)
 
 
-def _forward(images: Any, kernel: Any, strides: tuple[int, int], pads: Pads) -> Any:
-    return _convolve(images, kernel, strides, pads), (images, kernel)
-
-
-def _backward(strides: tuple[int, int], pads: Pads, saved: Any, gradient: Any) -> Any:
-    images, kernel = saved
+def _gradients(
+    images: Any, kernel: Any, strides: tuple[int, int], pads: Pads, gradient: Any
+) -> tuple[Any, Any]:
+    """The gradients of the images and of the kernel, from that of the result."""
     rows, columns, channels, _ = kernel.shape
     if (rows, columns) == (3, 3) and strides == (1, 1) and channels >= WINOGRAD_CHANNELS:
         d_kernel = _d_kernel_by_winograd(images, gradient, pads)
     else:
         patches = _patches(images, kernel.shape, strides, pads)
-        d_kernel = jnp.tensordot(patches, gradient, axes=((0, 1, 2), (0, 1, 2)))
+        d_kernel = ops.tensordot(patches, gradient, axes=((0, 1, 2), (0, 1, 2)))
     if strides == (1, 1):
-        flipped = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
+        flipped = ops.transpose(ops.flip(kernel, (0, 1)), (0, 1, 3, 2))
         (top, bottom), (left, right) = pads
         margins = (rows - 1 - top, rows - 1 - bottom), (columns - 1 - left, columns - 1 - right)
         d_images = _native(gradient, flipped, strides, margins)
     else:
         d_images = _d_images_by_phases(gradient, kernel, strides, pads, images.shape)
     return d_images, d_kernel
-
-
-_convolve.defvjp(_forward, _backward)
 
 
 def _d_kernel_by_winograd(images: Any, gradient: Any, pads: Pads) -> Any:
@@ -124,22 +144,22 @@ def _d_kernel_by_winograd(images: Any, gradient: Any, pads: Pads) -> Any:
 
     def inputs_of_tiles(x: Any, axis: int) -> list[Any]:  # B'd
         tiles = x.shape[axis] // 2 - 1
-        d = [jax.lax.slice_in_dim(x, i, i + 2 * tiles - 1, 2, axis) for i in range(4)]
+        d = [_every_second(x, axis, i, tiles) for i in range(4)]
         return [d[0] - d[2], d[1] + d[2], d[2] - d[1], d[1] - d[3]]
 
     def gradients_of_tiles(y: Any, axis: int) -> list[Any]:  # A dy
-        first, second = (jax.lax.slice_in_dim(y, i, None, 2, axis) for i in (0, 1))
+        first, second = (_every_second(y, axis, i, y.shape[axis] // 2) for i in (0, 1))
         return [first, first + second, first - second, -second]
 
     def transform(x: Any, along: Callable[[Any, int], list[Any]]) -> Any:
         parts = [part for row in along(x, 1) for part in along(row, 2)]
-        return jnp.stack(parts).reshape(16, n * down * across, x.shape[-1])
+        return ops.reshape(ops.stack(parts), (16, n * down * across, x.shape[-1]))
 
-    products = jnp.einsum(
+    products = ops.einsum(
         "ktc,ktf->kcf", transform(inputs, inputs_of_tiles), transform(outputs, gradients_of_tiles)
     )
-    g = jnp.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], products.dtype)
-    return jnp.einsum("ai,bj,abcf->ijcf", g, g, products.reshape(4, 4, -1, filters))
+    g = ops.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], products.dtype)
+    return ops.einsum("ai,bj,abcf->ijcf", g, g, ops.reshape(products, (4, 4, -1, filters)))
 
 
 def _d_images_by_phases(
@@ -156,9 +176,9 @@ def _d_images_by_phases(
     (top, bottom), (left, right) = pads
     down, across = strides
     missing = [max(0, stride - taps) for stride, taps in zip(strides, kernel.shape[:2], strict=True)]
-    kernel = jnp.pad(kernel, ((0, missing[0]), (0, missing[1]), (0, 0), (0, 0)))  # each phase has a tap
+    kernel = ops.pad(kernel, ((0, missing[0]), (0, missing[1]), (0, 0), (0, 0)))  # each phase has a tap
     rows, columns = kernel.shape[:2]
-    by_tap = jnp.tensordot(gradient, kernel, axes=((3,), (3,)))  # (..., rows, columns, channels)
+    by_tap = ops.tensordot(gradient, kernel, axes=((3,), (3,)))  # (..., rows, columns, channels)
     phase_height, phase_width = -(-(top + height + bottom) // down), -(-(left + width + right) // across)
 
     def phase(i: int, j: int) -> Any:
@@ -170,8 +190,8 @@ def _d_images_by_phases(
         ]
         return _shifted_sum(of_rows, 1, phase_height)
 
-    phases = jnp.stack([jnp.stack([phase(i, j) for j in range(across)], 3) for i in range(down)], 2)
-    padded = phases.reshape(n, phase_height * down, phase_width * across, channels)
+    phases = ops.stack([ops.stack([phase(i, j) for j in range(across)], 3) for i in range(down)], 2)
+    padded = ops.reshape(phases, (n, phase_height * down, phase_width * across, channels))
     return padded[:, top : top + height, left : left + width]
 
 
@@ -182,22 +202,34 @@ def _shifted_sum(terms: Sequence[Any], axis: int, length: int) -> Any:
 
 def _place(x: Any, axis: int, start: int, length: int) -> Any:
     """An axis of this length with x in it from place `start` on, zeros around, what is beyond cut off."""
-    pads = [(0, 0, 0)] * x.ndim
-    pads[axis] = (start, length - start - x.shape[axis], 0)
-    return jax.lax.pad(x, jnp.zeros((), x.dtype), pads)
+    kept = min(x.shape[axis], length - start)
+    pads = [(0, 0)] * len(x.shape)
+    pads[axis] = (start, length - start - kept)
+    return ops.pad(x[(slice(None),) * axis + (slice(kept),)], pads)
+
+
+def _every_second(x: Any, axis: int, start: int, count: int) -> Any:
+    """So many places of an axis: each second one from `start` on."""
+    return x[(slice(None),) * axis + (slice(start, start + 2 * count - 1, 2),)]
 
 
 def _native(images: Any, kernel: Any, strides: tuple[int, int], pads: Pads) -> Any:
-    return jax.lax.conv_general_dilated(
-        images, kernel, strides, pads, dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
+    if keras.backend.backend() == "jax":
+        from jax import lax
+
+        return lax.conv_general_dilated(
+            images, kernel, strides, pads, dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+    import tensorflow as tf
+
+    return tf.nn.conv2d(images, kernel, strides, [(0, 0), *pads, (0, 0)])
 
 
 def _patches(images: Any, kernel_shape: tuple[int, ...], strides: tuple[int, int], pads: Pads) -> Any:
     """What the kernel sees at each place: (n, new height, new width, rows, columns, channels)."""
     rows, columns, channels, _ = kernel_shape
-    images = jnp.pad(images, ((0, 0), *pads, (0, 0)))
-    n, down, across = len(images), *strides
+    images = ops.pad(images, ((0, 0), *pads, (0, 0)))
+    n, down, across = images.shape[0], *strides
     height = (images.shape[1] - rows) // down + 1
     width = (images.shape[2] - columns) // across + 1
     seen = [
@@ -205,7 +237,7 @@ def _patches(images: Any, kernel_shape: tuple[int, ...], strides: tuple[int, int
         for i in range(rows)
         for j in range(columns)
     ]
-    return jnp.concatenate(seen, axis=-1).reshape(n, height, width, rows, columns, channels)
+    return ops.reshape(ops.concatenate(seen, axis=-1), (n, height, width, rows, columns, channels))
 
 
 def pool2d(images: Any, size: tuple[int, int], reduce: Callable[..., Any]) -> Any:
@@ -214,7 +246,7 @@ def pool2d(images: Any, size: tuple[int, int], reduce: Callable[..., Any]) -> An
     down, across = size
     height, width = height // down, width // across
     cropped = images[:, : height * down, : width * across, :]
-    return reduce(cropped.reshape(n, height, down, width, across, channels), axis=(2, 4))
+    return reduce(ops.reshape(cropped, (n, height, down, width, across, channels)), axis=(2, 4))
 
 
 def _same_padding(length: int, window: int, stride: int) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from mnistry.engines import Augment, host_capacity
+from mnistry.engines.convolution import fast_convolutions
 
 ACCELERATOR_BYTES = 2**31  # TensorFlow does not tell how much memory a device has: at most 2 GiB of data
 
@@ -29,13 +31,19 @@ class TensorFlowEngine:
         return ACCELERATOR_BYTES if tf.config.list_logical_devices("GPU") else host_capacity()
 
     def train(self, arrays: Any, rows: NDArray[np.int32], first_step: int, seed: int) -> None:
-        self._train_epoch(arrays, tf.constant(rows), tf.constant([seed % 2**31, first_step], tf.int32))
+        with self._fast_layers():
+            self._train_epoch(arrays, tf.constant(rows), tf.constant([seed % 2**31, first_step], tf.int32))
 
     def test(self, arrays: Any, rows: NDArray[np.int32]) -> None:
-        self._test_epoch(arrays, tf.constant(rows))
+        with self._fast_layers():
+            self._test_epoch(arrays, tf.constant(rows))
 
     def wait(self) -> None:
         self._model.optimizer.iterations.numpy()
+
+    def _fast_layers(self) -> AbstractContextManager[None]:
+        gpus = tf.config.list_logical_devices("GPU")
+        return nullcontext() if gpus else fast_convolutions(self._model)
 
     def _loop_training(self, arrays: Any, rows: Any, seed: Any) -> None:
         def step(number: Any) -> tuple[Any]:
