@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -12,13 +13,14 @@ from PIL import Image
 
 import mnistry
 from mnistry import pages, pictures
-from mnistry.cutting import cut_pieces, find_cuts, join
+from mnistry.cutting import cut_again, cut_pieces, find_cuts, join
 from mnistry.decoding import Path, Segment, find_paths, list_spans
 from mnistry.errors import ImageError
 from mnistry.imaging import center_digit, find_polarity
 from mnistry.paper import find_page_ink
 from mnistry.rules import remove_rules
 from mnistry.segmentation import Piece, find_marks, group_lines, straighten
+from mnistry.sequences import PADDING_PX, SCALE
 
 
 def write(
@@ -208,6 +210,59 @@ def _segment(start: int, stop: int, probability: float) -> Segment:
     probabilities = np.zeros(10)
     probabilities[3] = probability
     return Segment(start, stop, (0, 32, 30, 64), np.zeros((28, 28), np.uint8), probabilities)
+
+
+def test_pieces_are_cut_again_where_they_reach_across_a_column() -> None:
+    ink = np.zeros((128, 200), np.uint8)
+    ink[32:96, 20:70] = 255
+    ink[32:96, 100:110] = 255
+    (wide, narrow) = cut_pieces(ink, 2.0)
+    pieces = cut_again([wide, narrow], [40, 69, 85, 104])  # 69 and 85 part nothing
+    assert [piece.box for piece in pieces] == [
+        (20, 32, 20, 64),
+        (40, 32, 30, 64),
+        (100, 32, 4, 64),
+        (104, 32, 6, 64),
+    ]
+    assert [piece.cut for piece in pieces] == [0, 64, 0, 64]
+    assert [piece.mark for piece in pieces] == [wide.mark, wide.mark, narrow.mark, narrow.mark]
+    np.testing.assert_array_equal(join(pieces)[0], join([wide, narrow])[0])
+
+
+def look_for(text: str) -> Callable[[NDArray[np.uint8]], NDArray[np.float64]]:
+    """Return what sees this text, its digits side by side, on any line."""
+
+    def look(ink: NDArray[np.uint8]) -> NDArray[np.float64]:
+        columns = np.flatnonzero(ink.max(axis=0) > 60)
+        start, stop = columns[0] - 8, columns[-1] + 9 + PADDING_PX / SCALE
+        answers = np.full((60, 11), np.log(1e-4))
+        answers[:, 0] = np.log(0.999)
+        for place, digit in enumerate(text):
+            middle = columns[0] + np.ptp(columns) * (place + 0.5) / len(text)
+            step = int((middle - start) / (stop - start) * 60)
+            answers[step] = np.log(1e-4)
+            answers[step, int(digit) + 1] = np.log(0.999)
+        return answers
+
+    return look
+
+
+def test_what_sees_a_line_uncut_has_touching_digits_cut_and_accepted() -> None:
+    picture = write("1234", step=38)
+    assert read(picture) != "1234"
+    (line,) = pages.read_page(picture, pages.Options(match, see_line=look_for("1234")))
+    assert line.text == "1234"
+    assert min(digit.confidence for digit in line.digits) > 0.4
+    lefts = [digit.box[0] for digit in line.digits]
+    assert lefts == sorted(lefts)
+
+
+def test_who_sees_a_line_uncut_does_not_decide_alone() -> None:
+    def look(ink: NDArray[np.uint8]) -> NDArray[np.float64]:
+        return np.logaddexp(np.log(0.7) + look_for("1239")(ink), np.log(0.3) + look_for("1234")(ink))
+
+    (line,) = pages.read_page(write("1234"), pages.Options(match, see_line=look))
+    assert line.text == "1234"
 
 
 def test_the_best_path_joins_the_pieces_of_a_broken_digit() -> None:

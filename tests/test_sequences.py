@@ -9,7 +9,17 @@ import pytest
 
 from mnistry import load_mnist
 from mnistry.errors import ModelError
-from mnistry.sequences import HEIGHT_PX, SCALE, LineNetwork, list_likely, score_labels, shrink_strip
+from mnistry.sequences import (
+    HEIGHT_PX,
+    PADDING_PX,
+    SCALE,
+    LineNetwork,
+    find_boundaries,
+    judge_places,
+    list_likely,
+    score_labels,
+    shrink_strip,
+)
 from mnistry.synthesis.segments import compose_line
 
 
@@ -51,6 +61,35 @@ def test_a_text_too_long_for_the_steps_is_impossible() -> None:
     steps = np.log(np.full((3, 11), 1 / 11))
     assert score_labels(steps, [(1, 1, 1)]) == -np.inf
     assert score_labels(steps, []).shape == (0,)
+
+
+@pytest.mark.parametrize("labels", [(3,), (1, 1), (2, 0, 2), (5, 5, 5, 1), (0, 1, 2, 3, 4, 5)])
+@pytest.mark.parametrize("steps", [6, 17])
+def test_a_place_is_judged_as_by_trying_everything_there(labels, steps):
+    rng = np.random.default_rng(steps)
+    answers = rng.normal(0, 1.5, (steps, 11))
+    answers -= np.logaddexp.reduce(answers, axis=1, keepdims=True)
+    if score_labels(answers, [labels])[0] == -np.inf:
+        pytest.skip("a text too long for the steps")
+    for place, found in enumerate(judge_places(answers, labels)):
+        texts = [(*labels[:place], digit, *labels[place + 1 :]) for digit in range(10)]
+        texts.append((*labels[:place], *labels[place + 1 :]))
+        expected = np.exp(score_labels(answers, texts))
+        np.testing.assert_allclose(found, expected / expected.sum(), rtol=1e-9)
+
+
+def test_a_digit_begins_between_where_it_and_the_one_before_are_seen():
+    ink = np.zeros((128, 400), np.uint8)
+    ink[40:90, 50:350] = 255
+    steps = round((300 + 16) * SCALE + PADDING_PX) // 2  # of two columns
+    answers = np.full((steps, 11), np.log(0.01))
+    answers[:, 0] = np.log(0.9)
+    for step, digit in ((8, 4), (9, 4), (30, 4), (52, 7)):
+        answers[step] = np.log(0.001)
+        answers[step, digit + 1] = np.log(0.99)
+    found = find_boundaries(ink, answers, (4, 4, 7))
+    middles = [42 + (first + second + 1) / 2 * 2 / SCALE for first, second in ((9, 30), (30, 52))]
+    assert found == pytest.approx(middles, abs=2)
 
 
 def test_a_strip_is_cut_to_its_ink() -> None:

@@ -7,6 +7,7 @@ for every step aside. Candidates are the cheapest paths around; which of them pa
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -22,6 +23,7 @@ NARROW_PX = 0.42 * STRIP_PX  # a mark narrower than this is not cut
 APART_PX = 9  # least distance of two cuts in the middle row
 STROKES = 2.3  # a cut may go through so many stroke widths
 MOST_CELLS = 4_000_000  # pixels of marks that are cut at a time: bounds the memory
+LEAST_PART_PX = 4  # width of what is cut off
 WALL = 1e6  # price of what no path goes through
 
 # The columns of cuts by row, (n, height), and their n prices.
@@ -69,8 +71,6 @@ def _spread(labels: NDArray[np.int32], ink: Gray) -> NDArray[np.int32]:
 def _cut_mark(
     mark: Gray, origin: tuple[int, int], label: int, paths: NDArray[np.int64], costs: Sequence[float]
 ) -> list[Piece]:
-    import cv2
-
     width = mark.shape[1]
     pieces: list[Piece] = []
     for index in range(len(paths) + 1):
@@ -83,14 +83,21 @@ def _cut_mark(
             inside = columns >= (paths[index - 1][:, None] if index else 0)
             inside = inside & (columns < (paths[index][:, None] if index < len(paths) else width))
             part = np.where(inside, part, np.uint8(0))
-        outline = (part >= EDGE_LEVEL).view(np.uint8)
-        if np.count_nonzero(outline) < 4:
-            continue
-        x, y, across, high = cv2.boundingRect(outline)
         cut = float(costs[index - 1]) if index and pieces else 0.0
-        box = (origin[0] + start + x, origin[1] + y, across, high)
-        pieces.append(Piece(box, np.ascontiguousarray(part[y : y + high, x : x + across]), label, cut))
+        pieces += _make_piece(part, (origin[0] + start, origin[1]), label, cut)
     return pieces
+
+
+def _make_piece(part: Gray, origin: tuple[int, int], label: int, cut: float) -> list[Piece]:
+    """Return the piece, its box tight around the ink, as a list; an empty one if there is next to none."""
+    import cv2
+
+    outline = (part >= EDGE_LEVEL).view(np.uint8)
+    if np.count_nonzero(outline) < 4:
+        return []
+    x, y, width, height = cv2.boundingRect(outline)
+    box = (origin[0] + x, origin[1] + y, width, height)
+    return [Piece(box, np.ascontiguousarray(part[y : y + height, x : x + width]), label, cut)]
 
 
 def find_cuts(mark: Gray, stroke_px: float) -> Cuts:
@@ -187,6 +194,19 @@ def _follow(total: NDArray[np.float32], columns: NDArray[np.int64]) -> NDArray[n
         columns = columns + np.where(straight <= np.minimum(left, right), 0, aside)
         paths[row] = columns
     return paths
+
+
+def cut_again(pieces: Sequence[Piece], columns: Sequence[int]) -> list[Piece]:
+    """Return the pieces from left to right, those that reach across a column of the strip cut there."""
+    parts = []
+    for piece in pieces:
+        x, y, width, _ = piece.box
+        inside = [column - x for column in columns if LEAST_PART_PX <= column - x <= width - LEAST_PART_PX]
+        edges = [0, *sorted(inside), width]
+        for start, stop in pairwise(edges):
+            cut = float(piece.ink[:, start - 1 : start + 1].sum()) / (2 * 255) if start else piece.cut
+            parts += _make_piece(piece.ink[:, start:stop], (x + start, y), piece.mark, cut)
+    return sorted(parts, key=lambda piece: piece.box[0] + piece.box[2] / 2)
 
 
 def join(pieces: Sequence[Piece]) -> tuple[Gray, tuple[int, int, int, int]]:

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistry.cutting import cut_pieces
+from mnistry.cutting import cut_again, cut_pieces
 from mnistry.decoding import LEAST, Path, Predict, Segment, classify_segments, find_path_with, find_paths
 from mnistry.errors import ImageError
 from mnistry.imaging import EDGE_LEVEL, Box, center_digit, measure_stroke
@@ -29,7 +29,7 @@ from mnistry.segmentation import (
     paint_marks,
     straighten,
 )
-from mnistry.sequences import list_likely, score_labels
+from mnistry.sequences import find_boundaries, judge_places, list_likely, score_labels
 from mnistry.sheets import find_sheet, flatten_sheet
 
 LONGEST_PX = 1600
@@ -50,6 +50,8 @@ WAYS = 16  # to read a line, between which what sees it uncut decides too
 MOST_SEEN, MOST_PROPOSED = 60, 16  # marks of a line that it looks at, and makes proposals for
 SEEN = 4  # of them
 WEIGHT = 0.3  # of that
+FAR = 3.0  # price of its favourite more than that of the best path, from which on the line is cut for it
+TRUST = 0.5  # see `judge`
 
 Homography: TypeAlias = NDArray[np.float64]  # (3, 3), of (x, y, 1)
 Cut: TypeAlias = tuple[Sequence[Piece], dict[tuple[int, int], Segment], float]  # and the width of strokes
@@ -95,7 +97,7 @@ def read_page(
         ImageError: no ink is found.
     """
     size = size or (gray.shape[0], gray.shape[1])
-    marks, to_picture = _find_writing(gray, options.invert, size, name)
+    marks, to_picture = find_writing(gray, options.invert, size, name)
     return _read_marks(marks, options, to_picture, size, name)
 
 
@@ -157,11 +159,46 @@ def _choose(paths: Sequence[Path], line: Cut, strip: Strip, options: Options) ->
     seen = options.see_line(strip.ink)
     paths = list(paths)
     if options.pattern is None and len(paths[0].segments) <= MOST_PROPOSED:
-        known = {path.labels for path in paths}
-        proposed = [labels for labels in list_likely(seen, SEEN) if labels not in known]
-        paths += filter(None, (find_path_with(*line, labels) for labels in proposed))
+        paths += _propose(paths, line, strip, seen, options.predict)
     scores = score_labels(seen, [path.labels for path in paths])
-    return min(zip(paths, scores, strict=True), key=lambda item: item[0].price - WEIGHT * item[1])[0]
+    best = min(zip(paths, scores, strict=True), key=lambda item: item[0].price - WEIGHT * item[1])[0]
+    return judge(best, seen)
+
+
+def _propose(
+    paths: Sequence[Path], line: Cut, strip: Strip, seen: NDArray[np.floating[Any]], predict: Predict
+) -> list[Path]:
+    """Return paths with the labels that are the likeliest to what sees the line uncut.
+
+    For its favourite the line is cut where that has its digits, if it cannot be read so otherwise, or hardly.
+    """
+    likely = list_likely(seen, SEEN)
+    known = {path.labels: path.price for path in paths}
+    proposed = [path for labels in likely if labels not in known and (path := find_path_with(*line, labels))]
+    known |= {path.labels: path.price for path in proposed}
+    favourite = likely[0]
+    if favourite and known.get(favourite, math.inf) > paths[0].price + FAR:
+        pieces = cut_again(line[0], find_boundaries(strip.ink, seen, favourite))
+        path = find_path_with(pieces, classify_segments([pieces], predict)[0], line[2], favourite)
+        proposed += [path] if path else []
+    return proposed
+
+
+def judge(path: Path, seen: NDArray[np.floating[Any]]) -> Path:
+    """Return the path with probabilities that are the mean of two judges': who saw the digit, and the line.
+
+    The other one's portion is TRUST. `seen` is what `see_line` gave for the line.
+    """
+    if not path.labels:
+        return path
+    places = iter(judge_places(seen, path.labels))
+    segments = [
+        replace(segment, probabilities=(1 - TRUST) * segment.probabilities + TRUST * next(places)[:-1])
+        if segment.digit
+        else segment
+        for segment in path.segments
+    ]
+    return Path(tuple(segments), path.price)
 
 
 def accept(path: Path, threshold: float) -> list[bool]:
@@ -232,7 +269,7 @@ def read_single(gray: Gray, options: Options, *, size: tuple[int, int] | None = 
     It matches no pattern: `options.pattern` is left aside.
     """
     size = size or (gray.shape[0], gray.shape[1])
-    marks, to_picture = _find_writing(gray, options.invert, size, name)
+    marks, to_picture = find_writing(gray, options.invert, size, name)
     lines = _read_marks(marks, replace(options, pattern=None), to_picture, size, name)
     if sum(len(line.digits) for line in lines) == 1:
         return lines[0]
@@ -256,7 +293,7 @@ def flatten_page(gray: Gray) -> tuple[Gray, NDArray[np.float64]]:
     return page, to_picture
 
 
-def _find_writing(
+def find_writing(
     gray: Gray, invert: bool | None, size: tuple[int, int], name: str
 ) -> tuple[list[Mark], Homography]:
     """Return the marks of a page, and the map from their (x, y, 1) to those in a picture of `size`.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +64,20 @@ def shrink_strip(ink: Gray) -> Gray:
     """
     import cv2
 
+    start, stop = _find_columns(ink)
+    if start == stop:
+        return np.zeros((HEIGHT_PX, 0), np.uint8)
+    size = (max(1, round((stop - start) * SCALE)), HEIGHT_PX)
+    return np.asarray(cv2.resize(ink[:, start:stop], size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _find_columns(ink: Gray) -> tuple[int, int]:
+    """Return the first column of a strip that the network sees, and the one behind the last."""
     columns = np.flatnonzero(ink.max(axis=0, initial=0) > INK)
     if not len(columns):
-        return np.zeros((HEIGHT_PX, 0), np.uint8)
+        return 0, 0
     edge = round(EDGE_PX / SCALE)
-    cut = ink[:, max(0, int(columns[0]) - edge) : int(columns[-1]) + 1 + edge]
-    size = (max(1, round(cut.shape[1] * SCALE)), HEIGHT_PX)
-    return np.asarray(cv2.resize(cut, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return max(0, int(columns[0]) - edge), min(ink.shape[1], int(columns[-1]) + 1 + edge)
 
 
 def list_likely(log_probabilities: NDArray[np.floating[Any]], most: int) -> list[tuple[int, ...]]:
@@ -128,3 +136,115 @@ def score_labels(
     rows = np.arange(len(labels))
     blank, digit = ways[rows, 2 * lengths + 2], ways[rows, 2 * lengths + 1]
     return np.asarray(np.logaddexp(blank, np.where(lengths > 0, digit, -np.inf)), np.float64)
+
+
+def judge_places(
+    log_probabilities: NDArray[np.floating[Any]], labels: tuple[int, ...]
+) -> NDArray[np.float64]:
+    """Return for every digit of a text what stands in its place, the others being as they are.
+
+    Args:
+        log_probabilities: as for `score_labels`, (steps, 11).
+        labels: at least one digit.
+
+    Returns:
+        probabilities, float64 (len(labels), 11): of each digit and, last, of none; a row's sum is 1.
+    """
+    answers = np.asarray(log_probabilities, np.float64)
+    steps, count = len(answers), len(labels)
+    places = 2 * np.arange(count) + 1  # of the digits among the states: blank, digit, blank, ..., blank
+    digits = np.array(labels)
+    classes = np.full(2 * count + 1, BLANK)
+    classes[places] = digits + 1
+    seen = answers[:, classes]
+    skips = np.full(len(classes), -np.inf)
+    skips[3::2] = np.where(digits[1:] != digits[:-1], 0.0, -np.inf)
+
+    # Of every step and state: what leads there, and what may follow; with two states around all others.
+    before = np.full((steps, len(classes) + 2), -np.inf)
+    before[0, 2:4] = seen[0, :2]
+    for step in range(1, steps):
+        stay, move, skip = before[step - 1, 2:], before[step - 1, 1:-1], before[step - 1, :-2] + skips
+        before[step, 2:] = np.logaddexp(np.logaddexp(stay, move), skip) + seen[step]
+    after = np.full((steps + 1, len(classes) + 2), -np.inf)  # with the step's own answer
+    after[steps, -4:-2] = 0.0  # the text may end with its last digit or behind it
+    behind = np.append(skips[2:], [-np.inf, -np.inf])
+    after[steps - 1, -4:-2] = seen[-1, -2:]
+    for step in range(steps - 2, -1, -1):
+        stay, move, skip = after[step + 1, :-2], after[step + 1, 1:-1], after[step + 1, 2:] + behind
+        after[step, :-2] = np.logaddexp(np.logaddexp(stay, move), skip) + seen[step]
+
+    # A digit in a place comes from the blank before it, or from another digit; so it goes on.
+    blank_before, digit_before = before[:, places + 1], before[:, places]
+    blank_after, digit_after = after[:, places + 1], after[:, places + 2]
+    other = np.arange(10)[None, :]
+    from_digit = np.where(np.append([-1], digits[:-1])[:, None] != other, 0.0, -np.inf)
+    to_digit = np.where(np.append(digits[1:], [-1])[:, None] != other, 0.0, -np.inf)
+    inside = np.full((count, 10), -np.inf)
+    total = np.full((count, 11), -np.inf)
+    ends = np.where(places == places[-1], 0.0, -np.inf)
+    for step in range(steps):
+        if step:
+            enter = np.logaddexp(
+                blank_before[step - 1][:, None], digit_before[step - 1][:, None] + from_digit
+            )
+            inside = np.logaddexp(inside, enter)
+        else:
+            inside[0] = 0.0
+        inside = inside + answers[step, 1:]
+        leave = (
+            np.logaddexp(blank_after[step + 1][:, None], digit_after[step + 1][:, None] + to_digit)
+            if step + 1 < steps
+            else ends[:, None]
+        )
+        total[:, :10] = np.logaddexp(total[:, :10], inside + leave)
+    # Without the digit the blanks around it are one.
+    straight = np.where(np.append([-1], digits[:-1]) != np.append(digits[1:], [-2]), 0.0, -np.inf)
+    reached = np.logaddexp(blank_before, digit_before + straight)
+    total[:, 10] = np.logaddexp.reduce(reached[:-1] + digit_after[1:-1], axis=0, initial=-np.inf)
+    total[0, 10] = np.logaddexp(total[0, 10], digit_after[0, 0])
+    total[-1, 10] = np.logaddexp(blank_before[-1, -1], digit_before[-1, -1])
+    total -= np.logaddexp.reduce(total, axis=1, keepdims=True)
+    return np.asarray(np.exp(total), np.float64)
+
+
+def find_boundaries(
+    ink: Gray, log_probabilities: NDArray[np.floating[Any]], labels: tuple[int, ...]
+) -> list[int]:
+    """Return where each digit but the first begins, most probably: columns of the strip.
+
+    Args:
+        ink: the line, as `LineNetwork` takes it.
+        log_probabilities: what the network said of it.
+        labels: its digits.
+    """
+    start, stop = _find_columns(ink)
+    step_px = (stop - start + PADDING_PX / SCALE) / len(log_probabilities)
+    steps = _align(np.asarray(log_probabilities, np.float64), labels)
+    return [round(start + (end + begin + 1) / 2 * step_px) for (_, end), (begin, _) in pairwise(steps)]
+
+
+def _align(answers: NDArray[np.float64], labels: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Return the first and the last step of each digit, in the most probable way to spell the labels."""
+    classes = np.full(2 * len(labels) + 1, BLANK)
+    classes[1::2] = np.array(labels, int) + 1
+    seen = answers[:, classes]
+    skips = np.zeros(len(classes))
+    skips[:2] = -np.inf
+    skips[::2] = -np.inf
+    skips[3::2] = np.where(classes[3::2] != classes[1:-2:2], 0.0, -np.inf)
+    best = np.full(len(classes) + 2, -np.inf)  # with two states before the first
+    best[2:4] = seen[0, :2]
+    moves = np.zeros(seen.shape, int)
+    for step in range(1, len(seen)):
+        ways = np.stack([best[2:], best[1:-1], best[:-2] + skips])
+        moves[step] = ways.argmax(axis=0)
+        best[2:] = ways.max(axis=0) + seen[step]
+    state = len(classes) - 1 if best[-1] >= best[-2] else len(classes) - 2
+    found = [(0, 0)] * len(labels)
+    for step in range(len(seen) - 1, -1, -1):
+        if state % 2:
+            end = found[state // 2][1] or step
+            found[state // 2] = (step, end)
+        state -= moves[step, state]
+    return found
