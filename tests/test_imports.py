@@ -48,9 +48,9 @@ LAYERS = [
     {"data", "epochs", "evaluation", "recipes", "classifier", "paper", "sheets", "segmentation", "readings"},
     {"fitting", "runs", "splits", "cutting", "sequences"},
     {"exporting", "records", "decoding"},
-    {"jobs", "patterns", "synthesis"},
+    {"jobs", "patterns"},
     {"ensembles", "pages"},
-    {"explanation", "reader", "training"},
+    {"explanation", "reader", "synthesis", "training"},
     {"cli"},
 ]
 

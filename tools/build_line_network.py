@@ -24,27 +24,29 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from mnistry import load_mnist
+from mnistry import Dataset, load_mnist
 from mnistry.classifier import seal
 from mnistry.sequences import HEIGHT_PX, INPUT, OUTPUT, SHIPPED, score_labels
 from mnistry.synthesis.strips import WIDTH_PX, make_strips
 
 KEPT = 5_000  # training digits
-# Kernel (height, width), channels, strides: height 48 -> 24 -> 24 -> 12 -> 12 -> 6 -> 1, width 256 -> 64.
+# Kernel (height, width), channels, strides: height 48, 24, 24, 12, 12, 6, 6, 1; width 256 -> 64.
 LAYERS = [
     ((4, 4), 24, (2, 2)),
     ((3, 3), 24, (1, 1)),
-    ((3, 3), 48, (2, 2)),
-    ((3, 3), 48, (1, 1)),
-    ((3, 3), 64, (2, 1)),
-    ((6, 1), 128, (6, 1)),
-    ((1, 5), 128, (1, 1)),
+    ((3, 3), 56, (2, 2)),
+    ((3, 3), 56, (1, 1)),
+    ((3, 3), 80, (2, 1)),
+    ((3, 3), 80, (1, 1)),
+    ((6, 1), 160, (6, 1)),
+    ((1, 5), 160, (1, 1)),
 ]
+STEPS = 2  # for every column of the last layer: 11, touching, is narrower than three of these
 CLASSES = 11
 
 
 def build_network() -> Any:
-    """uint8 (n, 48, 256) -> logits (n, 64, 11)."""
+    """uint8 (n, 48, 256) -> logits (n, 128, 11)."""
     import keras
 
     inputs = keras.Input((HEIGHT_PX, WIDTH_PX), dtype="uint8")
@@ -53,7 +55,8 @@ def build_network() -> Any:
         flow = keras.layers.Conv2D(channels, kernel, strides, padding="same", use_bias=False)(flow)
         flow = keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.97)(flow))
     flow = keras.layers.Reshape((WIDTH_PX // 4, LAYERS[-1][1]))(flow)
-    return keras.Model(inputs, keras.layers.Dense(CLASSES)(flow))
+    flow = keras.layers.Dense(STEPS * CLASSES)(flow)
+    return keras.Model(inputs, keras.layers.Reshape((STEPS * WIDTH_PX // 4, CLASSES))(flow))
 
 
 def fold(model: Any) -> list[tuple[np.ndarray, np.ndarray, tuple[int, int]]]:
@@ -66,7 +69,7 @@ def fold(model: Any) -> list[tuple[np.ndarray, np.ndarray, tuple[int, int]]]:
         scale = gamma / np.sqrt(variance + norm.epsilon)
         kernel = np.asarray(convolution.get_weights()[0]) * scale
         layers.append((kernel.transpose(3, 2, 0, 1), beta - mean * scale, convolution.strides))
-    kernel, bias = map(np.asarray, model.layers[-1].get_weights())
+    kernel, bias = map(np.asarray, model.layers[-2].get_weights())
     layers.append((kernel.T[:, :, None, None], bias, (1, 1)))
     return layers
 
@@ -97,7 +100,8 @@ def write_onnx(model: Any, path: Path) -> None:
         if number + 1 < len(folded):
             flow = add("Relu", [flow], f"relu_{number}")
     flow = add("Squeeze", [flow, keep("two", np.array([2]))], "rows")
-    flow = add("Transpose", [flow], "steps", perm=[0, 2, 1])
+    flow = add("Transpose", [flow], "columns", perm=[0, 2, 1])
+    flow = add("Reshape", [flow, keep("shape", np.array([0, -1, CLASSES]))], "steps")
     add("LogSoftmax", [flow], OUTPUT, axis=-1)
     graph = helper.make_graph(
         nodes,
@@ -145,9 +149,8 @@ def main() -> None:
     if arguments.task == "strips":
         digits, _ = load_mnist()
         part = slice(-KEPT, None) if arguments.seed == 0 else slice(None, -KEPT)
-        strips, labels = make_strips(
-            digits.images[part], digits.labels[part], arguments.count, arguments.seed
-        )
+        digits = Dataset(digits.images[part], digits.labels[part], "MNIST")
+        strips, labels = make_strips(digits, arguments.count, arguments.seed)
         arguments.folder.mkdir(parents=True, exist_ok=True)
         np.savez(arguments.folder / f"{arguments.seed}.npz", strips=strips, labels=labels)
         return

@@ -27,6 +27,9 @@ Homography = NDArray[np.float64]
 Difficulty = Literal["easy", "medium", "hard"]
 DIFFICULTIES = ("easy", "medium", "hard")
 SHEET_SHAPE = (1400, 1000)
+LEAST_REACH = (
+    4.0  # digit heights over which a sheet is tilted: tilted over less, its margins reach the horizon
+)
 
 # Where pictures of each difficulty come from; an amount stands on a cheque unless it is easy.
 _SCENE_ODDS = {
@@ -253,7 +256,8 @@ def _show(
     hulls = np.concatenate([mark.find_hull() for marks in written for mark in marks])
     homography = np.eye(3)
     if scene in ("photo", "board"):
-        homography = cameras.tilt(rng, hulls.mean(axis=0), float(np.ptp(hulls, axis=0).max()), difficulty)
+        reach_px = max(float(np.ptp(hulls, axis=0).max()), LEAST_REACH * hand.height_px)
+        homography = cameras.tilt(rng, hulls.mean(axis=0), reach_px, difficulty)
     shape, homography = _frame(
         rng, cameras.move(hulls, homography), homography, hand.height_px, layout, scene
     )

@@ -104,10 +104,23 @@ def compose_line(
     if rng.random() < 0.15:
         glyphs.insert(int(rng.integers(0, count + 1)), (SIGN, _write(draw_form(SIGN, rng), pen, slant, rng)))
     layers = _set_out(glyphs, rng)
+    return _lay(layers, pen, rng), layers
+
+
+def compose_word(letters: NDArray[np.uint8], rng: np.random.Generator) -> Gray:
+    """Return the worn ink of a word of 3 to 8 letters out of (n, 28, 28) uint8, (HEIGHT_PX, any) uint8."""
+    pen = 8.5 * float(np.exp(rng.normal(0, 0.4)))
+    slant = float(rng.normal(0, 0.12))
+    chosen = letters[rng.integers(0, len(letters), rng.integers(3, 9))]
+    return _lay(_set_out([(SIGN, _write(image, pen, slant, rng)) for image in chosen], rng), pen, rng)
+
+
+def _lay(layers: list[Layer], pen: float, rng: np.random.Generator) -> Gray:
+    """Return the worn ink of some layers, with other marks beside them."""
     ink = _add_marks(layers, pen, rng)
     for layer in layers:
         np.maximum(ink, layer.ink, out=ink)
-    return _wear(ink, rng), layers
+    return _wear(ink, rng)
 
 
 def _write(image: Gray, pen: float, slant: float, rng: np.random.Generator) -> Gray:

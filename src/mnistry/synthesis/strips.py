@@ -1,50 +1,142 @@
-"""Training data for reading a line as a whole: strips of composed lines, and the digits on them."""
+"""Training data for reading a line as a whole: strips with lines, and the digits on them.
+
+Some lines are composed on the strip itself, which is quick and has every way of touching and overlapping;
+some are words, which hold no digit; and some are written on a page, photographed and cut out as the reader
+does it.
+"""
 
 from __future__ import annotations
+
+import string
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistry.pictures import Gray
+from mnistry.dataset import Dataset
+from mnistry.errors import ImageError
+from mnistry.pages import LONGEST_PX, find_writing
+from mnistry.pictures import Gray, load_shrunk
+from mnistry.segmentation import STRIP_PX, Mark, group_lines, straighten
 from mnistry.sequences import HEIGHT_PX, shrink_strip
 from mnistry.synthesis.forms import SIGN
-from mnistry.synthesis.segments import compose_line
+from mnistry.synthesis.outliers import make_letters
+from mnistry.synthesis.pages import Page, make_page
+from mnistry.synthesis.segments import compose_line, compose_word
 
 WIDTH_PX = 256
 MOST_DIGITS = 8
 ABSENT = -1  # in the labels, after the last digit
-COARSE_LINES = 0.25  # portion of lines from a picture with few pixels,
+KINDS = {"composed": 0.54, "word": 0.06, "page": 0.4}
+COARSE_LINES = 0.25  # portion of composed lines from a picture with few pixels,
 COARSE = (0.12, 0.3)  # of theirs for one of ours
+COARSE_PAGES = 0.2  # portion of pages in whose pictures digits have few pixels:
+COARSE_PX = (8.0, 24.0)  # so many high
+EMPTY = 0.3  # portion of the marks beside a line, such as dirt, that are shown too
+SMALLEST = 0.4  # of the height that digits should have on a strip: less is a failure of the segmentation
+LETTER_POOL = 4000
+LAYOUTS = {"line": 0.7, "amount": 0.18, "expression": 0.08, "groups": 0.04}
+DIFFICULTIES = {"easy": 0.1, "medium": 0.6, "hard": 0.3}
 
 
-def make_strips(
-    images: NDArray[np.uint8], labels: NDArray[np.uint8], count: int, seed: int
-) -> tuple[NDArray[np.uint8], NDArray[np.int8]]:
+def make_strips(digits: Dataset, count: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int8]]:
     """Return strips as `sequences.shrink_strip` makes them, and their digits from left to right.
 
     Strips are (count, HEIGHT_PX, WIDTH_PX) uint8, digits (count, MOST_DIGITS) int8 and ABSENT at the end.
 
     Args:
-        images: the digits that lines are composed of, (m, 28, 28) uint8, 255 = ink.
-        labels: what they are, (m,) uint8.
+        digits: what lines are written with.
         count: how many strips.
         seed: of everything that is random.
     """
     rng = np.random.default_rng(seed)
+    letters = make_letters(string.ascii_letters, LETTER_POOL, seed)
     strips = np.zeros((count, HEIGHT_PX, WIDTH_PX), np.uint8)
     texts = np.full((count, MOST_DIGITS), ABSENT, np.int8)
     made = 0
     while made < count:
-        ink, layers = compose_line(images, labels, rng, most=MOST_DIGITS)
-        strip = shrink_strip(_coarsen(ink, rng) if rng.random() < COARSE_LINES else ink)
-        if not 0 < strip.shape[1] <= WIDTH_PX:
-            continue
-        digits = [layer.label for layer in layers if layer.label != SIGN]
-        strips[made, :, : strip.shape[1]] = strip
-        texts[made, : len(digits)] = digits
-        made += 1
+        for ink, labels in _make_lines(digits, letters, rng):
+            strip = shrink_strip(ink)
+            if made < count and 0 < strip.shape[1] <= WIDTH_PX and len(labels) <= MOST_DIGITS:
+                strips[made, :, : strip.shape[1]] = strip
+                texts[made, : len(labels)] = labels
+                made += 1
     return strips, texts
+
+
+def _make_lines(
+    digits: Dataset, letters: NDArray[np.uint8], rng: np.random.Generator
+) -> Iterator[tuple[Gray, list[int]]]:
+    """Yield the ink of a line, (any, any) uint8, and its digits, or of a few lines, or of none."""
+    kind = rng.choice(list(KINDS), p=list(KINDS.values()))
+    if kind == "page":
+        yield from cut_lines(_draw_page(digits, rng), rng)
+        return
+    if kind == "word":
+        ink, labels = compose_word(letters, rng), []
+    else:
+        ink, layers = compose_line(digits.images, digits.labels, rng, most=MOST_DIGITS)
+        labels = [layer.label for layer in layers if layer.label != SIGN]
+    yield (_coarsen(ink, rng) if rng.random() < COARSE_LINES else ink), labels
+
+
+def _draw_page(digits: Dataset, rng: np.random.Generator) -> Page:
+    layout = str(rng.choice(list(LAYOUTS), p=list(LAYOUTS.values())))
+    difficulty = rng.choice(list(DIFFICULTIES), p=list(DIFFICULTIES.values()))
+    touching = rng.choice([0.0, rng.random(), 1.0], p=[0.4, 0.4, 0.2])
+    rows = None
+    if layout == "line":
+        rows = ["".join(map(str, rng.integers(0, 10, rng.integers(2, MOST_DIGITS + 1))))]
+    page_seed = int(rng.integers(2**31))
+    return make_page(digits, page_seed, difficulty, layout, touching=float(touching), rows=rows)
+
+
+def cut_lines(page: Page, rng: np.random.Generator) -> Iterator[tuple[Gray, list[int]]]:
+    """Yield the lines of a page with one row, as the reader finds them, and the digits of each.
+
+    Ink is (any, any) uint8, 255 = ink. Some of the marks beside the row, such as dirt, come as lines without
+    digits. Nothing is yielded where a digit is not found at all.
+    """
+    truth = [digit for line in page.lines for digit in line.digits]
+    boxes = np.array([digit.box for digit in truth], np.float64)
+    image = page.image
+    if rng.random() < COARSE_PAGES:
+        portion = rng.uniform(*COARSE_PX) / float(np.median(boxes[:, 3]))
+        if portion < 1 and portion * min(image.shape[:2]) > 12:
+            image = np.asarray(cv2.resize(image, None, fx=portion, fy=portion, interpolation=cv2.INTER_AREA))
+            boxes *= portion
+    gray, _ = load_shrunk(image, LONGEST_PX)
+    try:
+        marks, to_picture = find_writing(gray, None, (gray.shape[0], gray.shape[1]), "")
+    except ImageError:
+        return
+    # From picture to page, where the marks are.
+    corners = np.stack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+    corners = np.asarray(cv2.perspectiveTransform(corners, np.linalg.inv(to_picture)), np.float64)
+    lines = group_lines(marks)
+    shared = np.array([[_overlap(corner, line) for line in lines] for corner in corners])
+    if not shared.max(axis=1).all():
+        return  # a digit is not seen at all
+    owners, middles = shared.argmax(axis=1), corners[:, :, 0].mean(axis=1)
+    for number, line in enumerate(lines):
+        own = sorted(np.flatnonzero(owners == number), key=lambda index: middles[index])
+        if not own and rng.random() > EMPTY:
+            continue
+        strip = straighten(line)
+        heights = (corners[own, 1, 1] - corners[own, 0, 1]) / np.linalg.norm(strip.to_page[:, 1])
+        if not own or np.median(heights) > SMALLEST * STRIP_PX:
+            yield strip.ink, [int(truth[index].label) for index in own]
+
+
+def _overlap(corners: NDArray[np.float64], marks: list[Mark]) -> float:
+    """Return how many pixels a box, ((left, top), (right, bottom)), shares with those of some marks."""
+    total = 0.0
+    for mark in marks:
+        width = min(corners[1, 0], mark.right) - max(corners[0, 0], mark.box[0])
+        height = min(corners[1, 1], mark.bottom) - max(corners[0, 1], mark.box[1])
+        total += max(0.0, width) * max(0.0, height)
+    return total
 
 
 def _coarsen(ink: Gray, rng: np.random.Generator) -> Gray:

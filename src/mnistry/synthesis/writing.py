@@ -137,6 +137,8 @@ def _write_mark(
     )
     to_grid = np.column_stack([to_grid, GRID / 2 - to_grid @ [side / 2, side / 2]])
     cover = pens.write(glyphs, number, pen, to_grid.astype(np.float64), (side, side))
+    if cover.max() <= 0.02:  # a point that falls between the pixels
+        cover[side // 2, side // 2] = 1.0
     ink = cover > 0.02
     rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
     return cover[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], side / 2 - rows[0]
