@@ -22,7 +22,7 @@ from mnistry.pictures import Gray, resize, shrink
 
 Box: TypeAlias = tuple[int, int, int, int]
 
-POLARITY_PX = 320  # longest side of the copy on which the polarity is found
+POLARITY_PX = 100  # longest side of the copy on which the polarity is found
 MIN_CONTRAST = 32  # gray levels (of 255) between ink and paper,
 MIN_CONTRAST_GRAINS = 2  # and as many times the grain of the paper
 NOISE_SIGMAS = 3.0  # up to so many standard deviations above the paper, brightness is its grain
