@@ -335,3 +335,16 @@ def test_a_pen_of_one_pixel_is_ink() -> None:
         cv2.polylines(picture, [np.array([(x, 20), (x + 30, 22), (x + 10, 90)])], False, 62, 1, cv2.LINE_8)
     ink = find_page_ink(picture)
     assert np.array_equal(ink >= 96, picture < 128)
+
+
+def test_a_broken_digit_at_the_beginning_makes_no_line_of_its_own() -> None:
+    picture = write("3371")
+    picture[76:79, :105] = 255  # through the first digit
+    marks = find_marks(find_page_ink(picture))
+    assert len(marks) == 5
+    assert len(group_lines(marks)) == 1
+
+
+def test_lines_close_below_each_other_stay_apart() -> None:
+    picture = write("5371\n2604", rows=88)
+    assert [len(line) for line in group_lines(find_marks(find_page_ink(picture)))] == [4, 4]

@@ -29,6 +29,8 @@ MOST_COVERED = 8  # times the page's area: the boxes of all marks together
 DIRT_PORTION = 0.12  # of the digits' height: a mark less long is dirt
 SMALL_PORTION = 0.4  # of the digits' height: marks less high tell nothing about lines
 
+INSIDE = 0.7  # of a mark's height that is at that of a line, if it is a part of it
+MOST_MERGED = 100  # lines of a page that are compared with each other for that
 FRAME_PORTION = 0.5  # of the picture's side
 RIM_HEIGHTS = 3.0  # of the digits: what is longer along a border is none
 
@@ -206,10 +208,46 @@ def group_lines(marks: Sequence[Mark]) -> list[list[Mark]]:
         nearest[number] = heapq.nlargest(3, [*nearest[number], mark], key=lambda other: other.right)
         spans[number, 0] = statistics.median(other.box[1] for other in nearest[number])
         spans[number, 1] = statistics.median(other.bottom for other in nearest[number])
+    lines = _merge_lines(lines)
     _add_small(lines, [mark for mark in marks if mark.box[3] < SMALL_PORTION * typical])
     for line in lines:
         line.sort(key=lambda mark: mark.box[0] + mark.box[2] / 2)
     return sorted(lines, key=lambda line: float(np.mean([mark.box[1] + mark.box[3] / 2 for mark in line])))
+
+
+def _merge_lines(lines: Sequence[list[Mark]]) -> list[list[Mark]]:
+    """Return the lines, those that stand at the height of another one together with it.
+
+    The upper part of a broken digit begins a line of its own if the lower part begins one too.
+    """
+    if len(lines) > MOST_MERGED:
+        return list(lines)
+    merged: list[tuple[list[Mark], NDArray[np.int64]]] = []
+    for line in sorted(lines, key=len, reverse=True):
+        boxes = np.array([mark.box for mark in line])
+        number = next((number for number, (_, other) in enumerate(merged) if _stands_in(boxes, other)), None)
+        if number is None:
+            merged.append((line, boxes))
+        else:
+            merged[number] = [*merged[number][0], *line], np.vstack([merged[number][1], boxes])
+    return [line for line, _ in merged]
+
+
+def _stands_in(boxes: NDArray[np.int64], line: NDArray[np.int64]) -> bool:
+    """Return whether all of some boxes stand at the height of the three next ones beside them in a line."""
+    top, bottom = line[:, 1].min(), (line[:, 1] + line[:, 3]).max()
+    if len(line) < 2 or boxes[:, 1].min() >= bottom or (boxes[:, 1] + boxes[:, 3]).max() <= top:
+        return False
+    for x, y, width, height in boxes.tolist():
+        distances = np.maximum(line[:, 0] - (x + width), x - (line[:, 0] + line[:, 2]))
+        beside = np.flatnonzero(distances >= 0)
+        nearest = line[beside[np.argsort(distances[beside], kind="stable")[:3]]]
+        if len(nearest) < 2:
+            return False
+        top, bottom = np.median(nearest[:, 1]), np.median(nearest[:, 1] + nearest[:, 3])
+        if min(bottom, y + height) - max(top, y) < INSIDE * height:
+            return False
+    return True
 
 
 def _add_small(lines: Sequence[list[Mark]], small: Sequence[Mark]) -> None:
