@@ -110,7 +110,7 @@ class Evaluation:
             f"accuracy  {self.accuracy:.2%}   (95 % interval {low:.2%} to {high:.2%})",
             f"nll       {self.nll:.4f}   (nats per image)",
             f"brier     {self.brier:.4f}   (0 best, 2 worst)",
-            f"ece       {self.ece:.4f}   (calibration error, 15 bins)",
+            f"ece       {self.ece:<8.2%} (calibration error, 15 bins)",
             "",
             f"{'class':<{width}}  images  precision  recall      F1",
         ]

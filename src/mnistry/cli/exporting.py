@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mnistry.cli.options import BackendOption, JsonOption, ModelArgument
+from mnistry.cli.options import BackendOption, JsonOption
 from mnistry.cli.sources import check_exists, check_not_in_memory, choose_path, start_keras
 from mnistry.errors import ModelError
 
@@ -30,7 +30,12 @@ class Precision(StrEnum):
 
 
 def export(
-    model: ModelArgument = None,
+    model: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="RUN", help="Run directory or .keras file; the newest run in runs/ by default."
+        ),
+    ] = None,
     to: Annotated[str, typer.Option(metavar="KIND", help=f"One of: {', '.join(SUFFIXES)}.")] = "onnx",
     dtype: Annotated[
         Precision | None,

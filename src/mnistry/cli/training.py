@@ -181,7 +181,7 @@ def _print_run(run: Run) -> None:
     name = _own_name()
     hints = {
         f"{name} evaluate {run.path}": "where it errs, digit by digit",
-        f"{name} read digit.png --model {run.path}": "your own handwriting, one digit a picture",
+        f"{name} read PICTURE --model {run.path}": "your own handwriting, one digit a picture",
         f"{name} train --recipe fast": "a convolutional network",
         f"{name} data show": "what the images look like",
     }
