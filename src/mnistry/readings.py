@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 DIGIT_NAMES = tuple("0123456789")
 NUM_ALTERNATIVES = 3
 SHOWN_PX = 2000  # longest side of a picture that is shown
-WIDE_GAP = 0.8  # between two digits, in their median height: there a space was meant
+WIDE_GAP = 0.8  # between two digits, in their median height: there a space was meant,
+WIDER = 1.8  # if it is so many times the line's median gap, where there are
+FEW_GAPS = 3  # or more
 
 
 @dataclass(frozen=True)
@@ -66,16 +68,22 @@ class Line:
 
     @property
     def text(self) -> str:
-        """The accepted digits in one string, with a space where a gap is wide or names are long."""
-        accepted = [digit for digit in self.digits if digit.accepted]
+        """The accepted digits in one string, with a space where a gap is wide or names are long.
+
+        Gaps that are wide all along the line are its way of writing, unless something refused stands in them.
+        """
+        places = [place for place, digit in enumerate(self.digits) if digit.accepted]
+        accepted = [self.digits[place] for place in places]
         if not accepted:
             return ""
         long_names = any(len(digit.label) > 1 for digit in accepted)
+        gaps = [right.box[0] - left.box[0] - left.box[2] for left, right in pairwise(accepted)]
         wide = WIDE_GAP * float(np.median([digit.box[3] for digit in accepted]))
+        usual = max(wide, WIDER * float(np.median(gaps))) if len(gaps) >= FEW_GAPS else wide
         text = accepted[0].label
-        for left, right in pairwise(accepted):
-            apart = right.box[0] - (left.box[0] + left.box[2]) > wide
-            text += (" " if apart or long_names else "") + right.label
+        for digit, gap, (left, right) in zip(accepted[1:], gaps, pairwise(places), strict=True):
+            apart = gap > (usual if right == left + 1 else wide)
+            text += (" " if apart or long_names else "") + digit.label
         return text
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,0 +1,43 @@
+"""What a line says: digits, and spaces where a gap was meant as one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mnistry.readings import Digit, Line
+
+IMAGE = np.zeros((28, 28), np.uint8)
+
+
+def make_line(marks: str, gaps: list[int]) -> Line:
+    """Digits 60 wide and 100 high with these gaps; "?" is a mark that is refused."""
+    digits, left = [], 0
+    for label, gap in zip(marks, [*gaps, 0], strict=True):
+        digits.append(Digit(label.replace("?", "4"), (left, 0, 60, 100), 0.9, (), label != "?", IMAGE))
+        left += 60 + gap
+    return Line(tuple(digits))
+
+
+@pytest.mark.parametrize(
+    ("marks", "gaps", "text"),
+    [
+        ("203", [20, 120], "20 3"),
+        ("12", [120], "1 2"),
+        ("4711", [20, 20, 20], "4711"),
+        ("47114711", [30, 30, 30, 150, 30, 30, 30], "4711 4711"),
+        ("123456", [120, 130, 110, 125, 115], "123456"),  # far apart all along
+        ("123456", [120, 130, 300, 125, 115], "123 456"),
+        ("1?2?3?4", [20, 20, 20, 20, 20, 20], "1 2 3 4"),
+        ("1??2", [0, -30, 0], "1 2"),
+        ("1?2", [-50, -50], "12"),  # a dot between, no gap
+        ("???", [10, 10], ""),
+    ],
+)
+def test_a_space_stands_where_a_gap_was_meant_as_one(marks, gaps, text):
+    assert make_line(marks, gaps).text == text
+
+
+def test_long_names_are_apart():
+    line = Line(tuple(Digit(name, (0, 0, 9, 9), 0.9, (), True, IMAGE) for name in ("ten", "two")))
+    assert line.text == "ten two"
