@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import mnistry
-from mnistry import jobs
+from mnistry import jobs, training
 from mnistry.calibration import fit_calibration
 from mnistry.classifier import Classifier
 from mnistry.data import load_mnist, save_data
@@ -702,6 +702,17 @@ def test_ctrl_c_ends_after_the_epoch_with_everything_saved(
     assert [len(values) for values in run.history().values()] == [done] * 4
     assert run.metrics == json.loads(json.dumps(evaluate(run.classifier(), data[1]).to_dict()))
     assert_same_outcome(resume(run.path, data, verbose=0), straight)
+
+
+def test_being_stopped_at_once_names_the_run(tmp_path, data, own_model, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "complete", stop)
+    notes = []
+    with pytest.raises(KeyboardInterrupt):
+        train(data, out=tmp_path / "run", model=own_model, note=notes.append)
+    assert f"--resume {tmp_path / 'run'} " in notes[-1]
 
 
 FULL_DISK = """

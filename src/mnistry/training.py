@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -92,9 +93,10 @@ def train(
     if ensemble is not None:
         record["members"] = list_members(ensemble, config.seed)
     run = Run.create(out or new_run_path(Path("runs"), name), record)
-    if ensemble is not None:
-        return complete_ensemble(run, splits, config, clock=clock, verbose=verbose, note=note)
-    return complete(run, model, splits, config, clock=clock, verbose=verbose, note=note)
+    with _name_when_stopped(run, note):
+        if ensemble is not None:
+            return complete_ensemble(run, splits, config, clock=clock, verbose=verbose, note=note)
+        return complete(run, model, splits, config, clock=clock, verbose=verbose, note=note)
 
 
 def resume(
@@ -155,10 +157,22 @@ def resume(
     check_unchanged(run, describe_start(config, backend, splits), note)
     clock.lap("data")
     run.record |= {"config": asdict(config), "status": "training"}
-    if "members" in run.record:
-        return complete_ensemble(run, splits, config, clock=clock, verbose=verbose, note=note)
-    model = build_compiled(config, splits.train.num_classes, len(splits.train))
-    return complete(run, model, splits, config, clock=clock, verbose=verbose, note=note)
+    with _name_when_stopped(run, note):
+        if "members" in run.record:
+            return complete_ensemble(run, splits, config, clock=clock, verbose=verbose, note=note)
+        model = build_compiled(config, splits.train.num_classes, len(splits.train))
+        return complete(run, model, splits, config, clock=clock, verbose=verbose, note=note)
+
+
+@contextmanager
+def _name_when_stopped(run: Run, note: Note | None) -> Iterator[None]:
+    """Say which run to go on with, where a Ctrl-C stops it at once."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if note is not None:
+            note(f"stopped within an epoch: train --resume {run.path} goes on after the one before")
+        raise
 
 
 def plot(path: str | os.PathLike[str]) -> Run:
