@@ -97,7 +97,7 @@ def test_a_strip_is_cut_to_its_ink() -> None:
     ink[40:90, 200:300] = 255
     assert shrink_strip(ink).shape == pytest.approx((HEIGHT_PX, 116 * SCALE), abs=1)
     assert shrink_strip(np.zeros((128, 500), np.uint8)).shape == (HEIGHT_PX, 0)
-    assert LineNetwork()(np.zeros((128, 500), np.uint8)).shape == (6, 11)
+    assert LineNetwork()(np.zeros((128, 500), np.uint8)).shape == (16, 11)
 
 
 def test_the_shipped_network_tells_the_truth_from_a_near_miss() -> None:

@@ -264,7 +264,11 @@ FORMS: dict[int, list[list[Stroke]]] = {
 
 def draw_form(digit: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Return one drawing of a digit, or of a sign for SIGN, (28, 28) uint8, 255 = ink."""
-    form = FORMS[digit][rng.integers(len(FORMS[digit]))]
+    return draw_as(FORMS[digit][rng.integers(len(FORMS[digit]))], rng)
+
+
+def draw_as(form: list[Stroke], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Return one drawing of a form, one of FORMS, (28, 28) uint8, 255 = ink."""
     width = rng.uniform(0.5, 0.95) * DRAWN_PX
     slant = rng.normal(0.05, 0.18)
     pen = PEN_PX * float(np.exp(rng.normal(0, 0.35)))

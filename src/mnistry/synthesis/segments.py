@@ -7,6 +7,7 @@ that is a part of a digit, or parts of several, has SIGN: no digit.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ from mnistry.decoding import list_spans
 from mnistry.imaging import EDGE_LEVEL, center_digit, find_box, measure_stroke
 from mnistry.pictures import Gray
 from mnistry.segmentation import MARGIN_PX, STRIP_PX
-from mnistry.synthesis.forms import SIGN, draw_form
+from mnistry.synthesis.forms import FORMS, SIGN, draw_as, draw_form
 
 HEIGHT_PX = STRIP_PX + 2 * MARGIN_PX
 BASE_PX = MARGIN_PX + STRIP_PX  # the row on which digits stand
@@ -84,9 +85,17 @@ def list_segments(ink: Gray, layers: list[Layer], rng: np.random.Generator) -> l
 
 
 def compose_line(
-    images: NDArray[np.uint8], labels: NDArray[np.uint8], rng: np.random.Generator, most: int = 6
+    images: NDArray[np.uint8],
+    labels: NDArray[np.uint8],
+    rng: np.random.Generator,
+    most: int = 6,
+    *,
+    run: bool = False,
 ) -> tuple[Gray, list[Layer]]:
-    """Return the worn ink of a line of 1 to `most` digits, (HEIGHT_PX, any) uint8, and each digit alone."""
+    """Return the worn ink of a line of 1 to `most` digits, (HEIGHT_PX, any) uint8, and each digit alone.
+
+    With `run` it ends, or nearly so, in zeros that were written in one go, as on cheques.
+    """
     count = int(rng.integers(1, most + 1))
     chosen = rng.integers(0, len(images), count)
     zeros = np.flatnonzero(labels == 0)
@@ -103,8 +112,28 @@ def compose_line(
         glyphs.append((label, _write(image, pen, slant, rng)))
     if rng.random() < 0.15:
         glyphs.insert(int(rng.integers(0, count + 1)), (SIGN, _write(draw_form(SIGN, rng), pen, slant, rng)))
-    layers = _set_out(glyphs, rng)
+    zeros_from = len(glyphs)
+    if run:
+        zeros = _write_run(pen, slant, rng)
+        zeros_from = int(max(0, len(glyphs) - rng.integers(0, 3) * (rng.random() < 0.3)))
+        glyphs[zeros_from:] = [*zeros, *glyphs[zeros_from:]][: max(1, most - zeros_from)]
+        layers = _set_out(glyphs, rng, range(zeros_from + 1, zeros_from + len(zeros)), pen)
+    else:
+        layers = _set_out(glyphs, rng)
     return _lay(layers, pen, rng), layers
+
+
+def _write_run(pen: float, slant: float, rng: np.random.Generator) -> list[tuple[int, Gray]]:
+    """Return two to four zeros as one hand writes them in a row: alike, and often small and flat."""
+    form = FORMS[0][rng.integers(len(FORMS[0]))]
+    height, width, shrinking = rng.uniform(0.45, 1.0), rng.uniform(0.8, 1.15), rng.uniform(0.85, 1.02)
+    glyphs = []
+    for number in range(rng.integers(2, 5)):
+        glyph = _write(draw_as(form, rng), pen, slant, rng)
+        size = max(4, round(glyph.shape[1] * width * shrinking**number))
+        high = max(8, round(glyph.shape[0] * height * shrinking**number))
+        glyphs.append((0, np.asarray(cv2.resize(glyph, (size, high), interpolation=cv2.INTER_AREA))))
+    return glyphs
 
 
 def compose_word(letters: NDArray[np.uint8], rng: np.random.Generator) -> Gray:
@@ -145,15 +174,23 @@ def _write(image: Gray, pen: float, slant: float, rng: np.random.Generator) -> G
     return np.asarray(written[y : y + rows, x : x + columns], np.uint8)
 
 
-def _set_out(glyphs: list[tuple[int, Gray]], rng: np.random.Generator) -> list[Layer]:
-    """Return the glyphs side by side, each on a strip of its own: apart, touching or overlapping a little."""
+def _set_out(
+    glyphs: list[tuple[int, Gray]],
+    rng: np.random.Generator,
+    joined: Container[int] = (),
+    pen: float = 0.0,
+) -> list[Layer]:
+    """Return the glyphs side by side, each on a strip of its own: apart, touching or overlapping a little.
+
+    Those whose number is in `joined` share the stroke of a pen of this width with the one before.
+    """
     width = sum(glyph.shape[1] for _, glyph in glyphs) + 80 * len(glyphs) + 160
     touching = rng.random()
     far = 10**6
     reach = np.full(HEIGHT_PX, -far)  # the last column, a row, that is taken
     left = 40
     layers: list[Layer] = []
-    for label, glyph in glyphs:
+    for number, (label, glyph) in enumerate(glyphs):
         rows, columns = glyph.shape
         stands = rng.random() < 0.8
         lift = rng.normal(0, 4) if stands else -rng.uniform(0, max(1, STRIP_PX - rows))
@@ -162,7 +199,10 @@ def _set_out(glyphs: list[tuple[int, Gray]], rng: np.random.Generator) -> list[L
         begins = np.where(ink.any(axis=1), ink.argmax(axis=1), far)
         if layers:
             around = cv2.dilate(reach.astype(np.float64)[:, None], np.ones((7, 1), np.uint8))[:, 0]
-            gap = rng.normal(1, 4) if rng.random() < touching else rng.uniform(2, 0.4 * STRIP_PX)
+            if number in joined:
+                gap = -pen * rng.uniform(0.2, 1.4)
+            else:
+                gap = rng.normal(1, 4) if rng.random() < touching else rng.uniform(2, 0.4 * STRIP_PX)
             left = round(gap - float((begins - around[top : top + rows]).min()))
             left = min(max(left, int(reach.max() - 0.7 * columns), 2), width - columns - 45)
         strip = np.zeros((HEIGHT_PX, width), np.uint8)

@@ -29,6 +29,7 @@ WIDTH_PX = 256
 MOST_DIGITS = 8
 ABSENT = -1  # in the labels, after the last digit
 KINDS = {"composed": 0.54, "word": 0.06, "page": 0.4}
+RUNS = 0.3  # portion of composed lines with zeros written in one go
 COARSE_LINES = 0.25  # portion of composed lines from a picture with few pixels,
 COARSE = (0.12, 0.3)  # of theirs for one of ours
 COARSE_PAGES = 0.2  # portion of pages in whose pictures digits have few pixels:
@@ -76,7 +77,8 @@ def _make_lines(
     if kind == "word":
         ink, labels = compose_word(letters, rng), []
     else:
-        ink, layers = compose_line(digits.images, digits.labels, rng, most=MOST_DIGITS)
+        run = rng.random() < RUNS
+        ink, layers = compose_line(digits.images, digits.labels, rng, most=MOST_DIGITS, run=run)
         labels = [layer.label for layer in layers if layer.label != SIGN]
     yield (_coarsen(ink, rng) if rng.random() < COARSE_LINES else ink), labels
 
