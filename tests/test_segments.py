@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mnistry import load_mnist
 from mnistry.metrics import softmax
 from mnistry.synthesis.forms import FORMS, SIGN, draw_forms
 from mnistry.synthesis.segments import compose_line, make_segments
@@ -77,3 +78,15 @@ def test_no_lines_give_no_segments(drawn: NDArray[np.uint8]) -> None:
     images, labels = make_segments(drawn, LABELS, lines=0, seed=0)
     assert images.shape == (0, 28, 28)
     assert labels.shape == (0,)
+
+
+def test_a_run_of_zeros_ends_a_line_or_nearly_so() -> None:
+    rng = np.random.default_rng(3)
+    digits = load_mnist()[0]
+    endings = []
+    for _ in range(20):
+        _, layers = compose_line(digits.images, digits.labels, rng, most=8, run=True)
+        text = "".join(str(layer.label) for layer in layers if layer.label != SIGN)
+        assert "0" in text
+        endings.append(text.endswith("00"))
+    assert sum(endings) > 10

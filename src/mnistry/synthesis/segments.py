@@ -112,14 +112,13 @@ def compose_line(
         glyphs.append((label, _write(image, pen, slant, rng)))
     if rng.random() < 0.15:
         glyphs.insert(int(rng.integers(0, count + 1)), (SIGN, _write(draw_form(SIGN, rng), pen, slant, rng)))
-    zeros_from = len(glyphs)
+    joined, written = range(0), _write_run(pen, slant, rng) if run else []
     if run:
-        zeros = _write_run(pen, slant, rng)
-        zeros_from = int(max(0, len(glyphs) - rng.integers(0, 3) * (rng.random() < 0.3)))
-        glyphs[zeros_from:] = [*zeros, *glyphs[zeros_from:]][: max(1, most - zeros_from)]
-        layers = _set_out(glyphs, rng, range(zeros_from + 1, zeros_from + len(zeros)), pen)
-    else:
-        layers = _set_out(glyphs, rng)
+        behind = int(rng.integers(0, 3))  # digits, on some lines
+        first = max(0, len(glyphs) - (behind if rng.random() < 0.3 else 0))
+        glyphs[first:] = [*written, *glyphs[first:]][: max(1, most - first)]
+        joined = range(first + 1, first + len(written))
+    layers = _set_out(glyphs, rng, joined, pen)
     return _lay(layers, pen, rng), layers
 
 
@@ -132,7 +131,8 @@ def _write_run(pen: float, slant: float, rng: np.random.Generator) -> list[tuple
         glyph = _write(draw_as(form, rng), pen, slant, rng)
         size = max(4, round(glyph.shape[1] * width * shrinking**number))
         high = max(8, round(glyph.shape[0] * height * shrinking**number))
-        glyphs.append((0, np.asarray(cv2.resize(glyph, (size, high), interpolation=cv2.INTER_AREA))))
+        resized = cv2.resize(glyph, (size, high), interpolation=cv2.INTER_AREA)
+        glyphs.append((0, np.asarray(resized, np.uint8)))
     return glyphs
 
 
@@ -141,7 +141,8 @@ def compose_word(letters: NDArray[np.uint8], rng: np.random.Generator) -> Gray:
     pen = 8.5 * float(np.exp(rng.normal(0, 0.4)))
     slant = float(rng.normal(0, 0.12))
     chosen = letters[rng.integers(0, len(letters), rng.integers(3, 9))]
-    return _lay(_set_out([(SIGN, _write(image, pen, slant, rng)) for image in chosen], rng), pen, rng)
+    glyphs = [(SIGN, _write(image, pen, slant, rng)) for image in chosen]
+    return _lay(_set_out(glyphs, rng, (), pen), pen, rng)
 
 
 def _lay(layers: list[Layer], pen: float, rng: np.random.Generator) -> Gray:
@@ -177,8 +178,8 @@ def _write(image: Gray, pen: float, slant: float, rng: np.random.Generator) -> G
 def _set_out(
     glyphs: list[tuple[int, Gray]],
     rng: np.random.Generator,
-    joined: Container[int] = (),
-    pen: float = 0.0,
+    joined: Container[int],
+    pen: float,
 ) -> list[Layer]:
     """Return the glyphs side by side, each on a strip of its own: apart, touching or overlapping a little.
 
