@@ -265,6 +265,19 @@ def test_who_sees_a_line_uncut_does_not_decide_alone() -> None:
     assert line.text == "1234"
 
 
+@pytest.mark.parametrize(("seen", "accepted"), [(0.95, True), (0.0, False)])
+def test_digits_among_signs_are_no_word_where_the_line_is_seen_so(seen: float, accepted: bool) -> None:
+    image = np.zeros((28, 28), np.uint8)
+
+    def segment(place: int, digit: bool) -> Segment:
+        probabilities = np.full(10, 0.9 if digit else 0.01) * (np.arange(10) == 7)
+        box = (60 * place, 32, 40, 64)
+        return Segment(place, place + 1, box, image, probabilities, digit, 7 if digit else None, seen * digit)
+
+    path = Path(tuple(segment(place, place % 2 == 0) for place in range(5)), 0.0)  # 7+7-7
+    assert pages.accept(path, 0.0) == [accepted, False, accepted, False, accepted]
+
+
 def test_the_best_path_joins_the_pieces_of_a_broken_digit() -> None:
     pieces = [_piece(0), _piece(34), _piece(90)]
     segments = {(0, 1): _segment(0, 1, 0.01), (1, 2): _segment(1, 2, 0.01), (0, 2): _segment(0, 2, 0.9)}

@@ -67,6 +67,7 @@ class Segment:
         probabilities: float64 (classes,), their sum at most 1.
         digit: whether the path takes it for a digit; else it is left out.
         label: the class that the path takes it for; None for the most probable one.
+        seen: the probability of that, 0..1, for who sees the line uncut; 0 without such a judge.
     """
 
     start: int
@@ -76,6 +77,7 @@ class Segment:
     probabilities: NDArray[np.float64]
     digit: bool = True
     label: int | None = None
+    seen: float = 0.0
 
     @property
     def answer(self) -> int:

@@ -46,6 +46,7 @@ COMPANY, COMPANY_PORTION, COMPANY_ODDS = 2, 0.6, 6.0  # see `accept`
 WORD_GAP = 0.6  # digits' heights, between words
 LETTERS, LETTER_PORTION = 3, 0.45  # so many marks, at least so many digits' heights high, may be a word,
 WORD_PORTION = 0.4  # and are if this portion of them is no digit
+VOUCHED = 0.9  # probability of each of its digits, for who sees the line uncut, from which it is no word
 WAYS = 16  # to read a line, between which what sees it uncut decides too
 MOST_SEEN, MOST_PROPOSED = 60, 16  # marks of a line that it looks at, and makes proposals for
 SEEN = 4  # of them
@@ -192,12 +193,15 @@ def judge(path: Path, seen: NDArray[np.floating[Any]]) -> Path:
     if not path.labels:
         return path
     places = iter(judge_places(seen, path.labels))
-    segments = [
-        replace(segment, probabilities=(1 - TRUST) * segment.probabilities + TRUST * next(places)[:-1])
-        if segment.digit
-        else segment
-        for segment in path.segments
-    ]
+
+    def judge_segment(segment: Segment) -> Segment:
+        if not segment.digit:
+            return segment
+        place = next(places)[:-1]
+        mean = (1 - TRUST) * segment.probabilities + TRUST * place
+        return replace(segment, probabilities=mean, seen=float(place[segment.answer]))
+
+    segments = map(judge_segment, path.segments)
     return Path(tuple(segments), path.price)
 
 
@@ -206,7 +210,8 @@ def accept(path: Path, threshold: float) -> list[bool]:
 
     It is where a digit is likelier than none, and reaches the threshold. In the company of at least COMPANY
     accepted digits, which are most of the line, it may be COMPANY_ODDS times less likely. And in a word with
-    enough marks that are no digits none is: the l of "hello" is no 1.
+    enough marks that are no digits none is, unless who sees the line uncut is sure of the others: the l of
+    "hello" is no 1.
     """
     confident = [segment.digit and segment.confidence >= segment.none for segment in path.segments]
     digits = sum(segment.digit for segment in path.segments)
@@ -219,7 +224,9 @@ def accept(path: Path, threshold: float) -> list[bool]:
     for word in _split_words(path.segments):
         large = [index for index in word if path.segments[index].box[3] >= LETTER_PORTION * STRIP_PX]
         refused = sum(not (confident[index] or accepted[index]) for index in large)
-        if len(large) >= LETTERS and refused >= WORD_PORTION * len(large):
+        seen = [path.segments[index].seen for index in word if accepted[index]]
+        is_seen = bool(seen) and min(seen) >= VOUCHED
+        if len(large) >= LETTERS and refused >= WORD_PORTION * len(large) and not is_seen:
             accepted = [answer and index not in word for index, answer in enumerate(accepted)]
     return accepted
 
