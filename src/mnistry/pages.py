@@ -131,7 +131,7 @@ def _read_marks(
     if options.pattern is not None:
         for index, line in enumerate(lines):
             matches = find_matches(*line, options.pattern, options.class_names, WAYS)
-            match = _choose(matches, line, strips[index], options) if matches else None
+            match = _choose(matches, line, strips[index], options, options.pattern) if matches else None
             if match is None or _is_forced(match, paths[index]):
                 digits = describe(paths[index], strips[index], [False] * len(paths[index].segments))
             else:
@@ -150,34 +150,51 @@ def _count(paths: Sequence[Path]) -> int:
     return sum(len(path.segments) for path in paths)
 
 
-def _choose(paths: Sequence[Path], line: Cut, strip: Strip, options: Options) -> Path:
+def _choose(
+    paths: Sequence[Path],
+    line: Cut,
+    strip: Strip,
+    options: Options,
+    pattern: re.Pattern[str] | None = None,
+) -> Path:
     """Return the best of some paths through a line; what sees the line uncut has a say in it.
 
-    Without a pattern the likeliest that it sees are tried too. Long lines are left out: they would take long.
+    The likeliest that it sees are tried too, if they fit the pattern. Long lines are left out: they would
+    take long.
     """
     if options.see_line is None or not 1 < len(paths[0].segments) <= MOST_SEEN:
         return paths[0]
     seen = options.see_line(strip.ink)
     paths = list(paths)
-    if options.pattern is None and len(paths[0].segments) <= MOST_PROPOSED:
-        paths += _propose(paths, line, strip, seen, options.predict)
+    if len(paths[0].segments) <= MOST_PROPOSED:
+        likely = [
+            labels
+            for labels in list_likely(seen, SEEN)
+            if pattern is None or pattern.fullmatch("".join(options.class_names[label] for label in labels))
+        ]
+        paths += _propose(paths, line, strip, seen, likely, options.predict)
     scores = score_labels(seen, [path.labels for path in paths])
     best = min(zip(paths, scores, strict=True), key=lambda item: item[0].price - WEIGHT * item[1])[0]
     return judge(best, seen)
 
 
 def _propose(
-    paths: Sequence[Path], line: Cut, strip: Strip, seen: NDArray[np.floating[Any]], predict: Predict
+    paths: Sequence[Path],
+    line: Cut,
+    strip: Strip,
+    seen: NDArray[np.floating[Any]],
+    likely: Sequence[tuple[int, ...]],
+    predict: Predict,
 ) -> list[Path]:
-    """Return paths with the labels that are the likeliest to what sees the line uncut.
+    """Return paths with the labels that are the likeliest to what sees the line uncut, the best first.
 
-    For its favourite the line is cut where that has its digits, if it cannot be read so otherwise, or hardly.
+    For the first of them the line is cut where that has its digits, if it cannot be read so otherwise, or
+    hardly.
     """
-    likely = list_likely(seen, SEEN)
     known = {path.labels: path.price for path in paths}
     proposed = [path for labels in likely if labels not in known and (path := find_path_with(*line, labels))]
     known |= {path.labels: path.price for path in proposed}
-    favourite = likely[0]
+    favourite = likely[0] if likely else ()
     if favourite and known.get(favourite, math.inf) > paths[0].price + FAR:
         pieces = cut_again(line[0], find_boundaries(strip.ink, seen, favourite))
         path = find_path_with(pieces, classify_segments([pieces], predict)[0], line[2], favourite)
