@@ -361,3 +361,23 @@ def test_a_broken_digit_at_the_beginning_makes_no_line_of_its_own() -> None:
 def test_lines_close_below_each_other_stay_apart() -> None:
     picture = write("5371\n2604", rows=88)
     assert [len(line) for line in group_lines(find_marks(find_page_ink(picture)))] == [4, 4]
+
+
+def test_grain_far_smaller_than_the_digits_is_no_writing() -> None:
+    picture, rng = write("3571"), np.random.default_rng(0)
+    paper = picture.copy()
+    for _ in range(150):
+        x, y = rng.integers(0, picture.shape[1] - 5), rng.integers(0, picture.shape[0] - 5)
+        if (picture[max(0, y - 8) : y + 13, max(0, x - 8) : x + 13] == 255).all():
+            paper[y : y + 5, x : x + 5] = 0
+    assert read(paper) == "3571"
+
+
+def test_small_digits_below_two_large_ones_are_writing() -> None:
+    large = write("35", scale=9, thickness=18, step=240, rows=300)
+    small = write("1234\n5678\n1234", scale=1, thickness=2, step=30, rows=80)
+    page = np.full((len(large) + len(small), large.shape[1]), 255, np.uint8)
+    page[: len(large)] = large
+    page[len(large) :, : small.shape[1]] = small
+    lines = group_lines(find_marks(find_page_ink(page)))
+    assert [len(line) for line in lines] == [2, 4, 4, 4]

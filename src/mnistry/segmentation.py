@@ -26,6 +26,9 @@ from mnistry.rules import MARK_LEVEL
 
 MOST_MARKS = 1000  # on a page: more is no writing, and would take long
 MOST_COVERED = 8  # times the page's area: the boxes of all marks together
+MUCH_GRAIN = 30  # marks
+FEW_MARKS = 3  # large ones are writing, one or two may be anything,
+GRAIN_HEIGHTS = 4.0  # times as high as grain
 DIRT_PORTION = 0.12  # of the digits' height: a mark less long is dirt
 SMALL_PORTION = 0.4  # of the digits' height: marks less high tell nothing about lines
 
@@ -122,6 +125,8 @@ def find_marks(ink: Gray, name: str = "") -> list[Mark]:
     if framing.all():
         framing[:] = False
     typical = _typical_height(boxes[~framing])
+    inside = ~framing & ~touching
+    typical = _see_past_grain(boxes[inside], stats[1:, 4][inside], typical)
     framing |= _ask_each(_is_rim, boxes, touching, ink.shape, typical)
     framing |= (boxes[:, 2] > RULE_HEIGHTS * typical) & (boxes[:, 3] < boxes[:, 2] / 8)
     kept = np.flatnonzero(~framing & (boxes[:, 2:].max(axis=1) >= DIRT_PORTION * typical))
@@ -157,6 +162,20 @@ def _typical_height(boxes: NDArray[np.int32]) -> float:
     return float(heights[np.searchsorted(np.cumsum(heights), heights.sum() / 2)])
 
 
+def _see_past_grain(boxes: NDArray[np.int32], areas: NDArray[np.int32], typical: float) -> float:
+    """Return the typical height again, or that of most of the ink's area where the other is that of grain.
+
+    Grain is many marks, far smaller than several others that have most of the area.
+    """
+    if len(boxes) < MUCH_GRAIN:
+        return typical
+    order = np.argsort(boxes[:, 3], kind="stable")
+    heights, total = boxes[order, 3], np.cumsum(areas[order])
+    height = float(heights[np.searchsorted(total, total[-1] / 2)])
+    several = np.count_nonzero(heights > height / 2) >= FEW_MARKS
+    return height if several and height > GRAIN_HEIGHTS * typical else typical
+
+
 def _is_frame(box: Sequence[int], shape: tuple[int, ...]) -> bool:
     """Return whether a mark is a rim of the picture or a rule: very long, narrow, and along a border."""
     x, y, width, height = box
@@ -187,7 +206,9 @@ def group_lines(marks: Sequence[Mark]) -> list[list[Mark]]:
     """
     if not marks:
         return []
-    typical = _typical_height(np.array([mark.box for mark in marks]))
+    boxes = np.array([mark.box for mark in marks], np.int32)
+    areas = np.array([np.count_nonzero(mark.ink >= MARK_LEVEL) for mark in marks], np.int32)
+    typical = _see_past_grain(boxes, areas, _typical_height(boxes))
     large = sorted(
         (mark for mark in marks if mark.box[3] >= SMALL_PORTION * typical), key=lambda mark: mark.box[0]
     )
