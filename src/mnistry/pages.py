@@ -50,7 +50,7 @@ VOUCHED = 0.9  # probability of each of its digits, for who sees the line uncut,
 WAYS = 16  # to read a line, between which what sees it uncut decides too
 MOST_SEEN, MOST_PROPOSED = 60, 16  # marks of a line that it looks at, and makes proposals for
 SEEN = 4  # of them
-WEIGHT = 0.5  # of that
+WEIGHT = 0.4  # of that
 FAR = 3.0  # price of its favourite more than that of the best path, from which on the line is cut for it
 TRUST = 0.5  # see `judge`
 
