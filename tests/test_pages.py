@@ -363,21 +363,37 @@ def test_lines_close_below_each_other_stay_apart() -> None:
     assert [len(line) for line in group_lines(find_marks(find_page_ink(picture)))] == [4, 4]
 
 
-def test_grain_far_smaller_than_the_digits_is_no_writing() -> None:
-    picture, rng = write("3571"), np.random.default_rng(0)
-    paper = picture.copy()
+@pytest.mark.parametrize(("level", "grain"), [(150, True), (250, False)])
+def test_faint_specks_far_smaller_than_the_digits_are_grain(level: int, grain: bool) -> None:
+    ink, rng = find_page_ink(write("3571")), np.random.default_rng(0)
+    specks = ink.copy()
     for _ in range(150):
-        x, y = rng.integers(0, picture.shape[1] - 5), rng.integers(0, picture.shape[0] - 5)
-        if (picture[max(0, y - 8) : y + 13, max(0, x - 8) : x + 13] == 255).all():
-            paper[y : y + 5, x : x + 5] = 0
-    assert read(paper) == "3571"
+        x, y = rng.integers(1, ink.shape[1] - 6), rng.integers(1, ink.shape[0] - 6)
+        if not ink[max(0, y - 8) : y + 13, max(0, x - 8) : x + 13].any():
+            specks[y : y + 5, x : x + 5] = level
+    marks = find_marks(specks)
+    if grain:
+        (line,) = group_lines(marks)
+        assert sum(mark.box[3] > 40 for mark in line) == 4
+        assert len(line) < 15  # some specks touch each other
+    else:  # full stops, or the dots of an i
+        assert len(marks) > 30
 
 
-def test_small_digits_below_two_large_ones_are_writing() -> None:
-    large = write("35", scale=9, thickness=18, step=240, rows=300)
-    small = write("1234\n5678\n1234", scale=1, thickness=2, step=30, rows=80)
-    page = np.full((len(large) + len(small), large.shape[1]), 255, np.uint8)
-    page[: len(large)] = large
+def test_small_digits_below_large_ones_are_writing() -> None:
+    large = write("357", scale=5, thickness=10, step=150, rows=150)
+    small = write("123456789012\n567812341234\n123412345678", scale=1, thickness=2, step=30, rows=80)
+    page = np.full((len(large) + len(small), max(large.shape[1], small.shape[1])), 255, np.uint8)
+    page[: len(large), : large.shape[1]] = large
     page[len(large) :, : small.shape[1]] = small
     lines = group_lines(find_marks(find_page_ink(page)))
-    assert [len(line) for line in lines] == [2, 4, 4, 4]
+    assert [len(line) for line in lines] == [3, 12, 12, 12]
+
+
+def test_more_digits_than_the_line_network_can_tell_apart_have_confidences() -> None:
+    page = np.full((160, 600), 255, np.uint8)
+    for place in range(58):
+        page[32:128, 30 + 9 * place : 33 + 9 * place] = 0
+    reading = mnistry.read(page)
+    assert sum(len(line.digits) for line in reading.lines) > 50
+    assert all(0 <= digit.confidence <= 1 for line in reading.lines for digit in line.digits)

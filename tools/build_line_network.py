@@ -9,7 +9,8 @@ is measured with. No real line is used.
 
 `train` takes all strips in FOLDER but those of seed 0, and leaves FOLDER/lines.keras to go on from. What
 ships learned in two rounds: seeds 1 to 3 (30,000, 60,000 and 30,000 strips, made before lines had runs
-of zeros), 4 epochs; then seeds 2, 4 and 5 (26,000 each), 2 epochs from there with --learning-rate 0.003.
+of zeros), 4 epochs; then seed 2 again with seeds 4 and 5 (26,000 each), 2 epochs from
+there with --learning-rate 0.003.
 """
 
 from __future__ import annotations

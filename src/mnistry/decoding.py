@@ -101,10 +101,12 @@ class Path(NamedTuple):
     Attributes:
         segments: from left to right.
         price: the negative logarithm of a probability, but for a constant.
+        doubt: what it costs more for who sees the line uncut; 0 without such a judge.
     """
 
     segments: tuple[Segment, ...]
     price: float
+    doubt: float = 0.0
 
     @property
     def labels(self) -> tuple[int, ...]:

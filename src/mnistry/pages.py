@@ -143,7 +143,7 @@ def _read_marks(
 def _is_forced(match: Path, free: Path) -> bool:
     """Return whether a reading that fits a pattern is none that the picture allows."""
     least = min((segment.confidence for segment in match.segments if segment.digit), default=1.0)
-    return least < LEAST_FORCED or match.price > free.price + MOST_FORCED
+    return least < LEAST_FORCED or match.price + match.doubt > free.price + free.doubt + MOST_FORCED
 
 
 def _count(paths: Sequence[Path]) -> int:
@@ -174,8 +174,14 @@ def _choose(
         ]
         paths += _propose(paths, line, strip, seen, likely, options.predict)
     scores = score_labels(seen, [path.labels for path in paths])
-    best = min(zip(paths, scores, strict=True), key=lambda item: item[0].price - WEIGHT * item[1])[0]
-    return judge(best, seen)
+    judged = [
+        path._replace(doubt=-WEIGHT * score)
+        for path, score in zip(paths, scores.tolist(), strict=True)
+        if math.isfinite(score)
+    ]
+    if not judged:  # more digits than it can tell apart
+        return paths[0]
+    return judge(min(judged, key=lambda path: path.price + path.doubt), seen)
 
 
 def _propose(
@@ -219,7 +225,7 @@ def judge(path: Path, seen: NDArray[np.floating[Any]]) -> Path:
         return replace(segment, probabilities=mean, seen=float(place[segment.answer]))
 
     segments = map(judge_segment, path.segments)
-    return Path(tuple(segments), path.price)
+    return path._replace(segments=tuple(segments))
 
 
 def accept(path: Path, threshold: float) -> list[bool]:

@@ -19,8 +19,9 @@ DIGIT_NAMES = tuple("0123456789")
 NUM_ALTERNATIVES = 3
 SHOWN_PX = 2000  # longest side of a picture that is shown
 WIDE_GAP = 0.8  # between two digits, in their median height: there a space was meant,
-WIDER = 1.8  # if it is so many times the line's median gap, where there are
-FEW_GAPS = 3  # or more
+WIDER = 1.8  # if it is so many times the median gap of a line whose
+FEW_GAPS = 3  # or more gaps are all larger than
+LOOSE_GAP = 0.25
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ class Line:
     def text(self) -> str:
         """The accepted digits in one string, with a space where a gap is wide or names are long.
 
-        Gaps that are wide all along the line are its way of writing, unless something refused stands in them.
+        Where digits stand far apart all along the line, only a gap wider than the others is one, or one in
+        which something refused stands.
         """
         places = [place for place, digit in enumerate(self.digits) if digit.accepted]
         accepted = [self.digits[place] for place in places]
@@ -79,7 +81,8 @@ class Line:
         long_names = any(len(digit.label) > 1 for digit in accepted)
         gaps = [right.box[0] - left.box[0] - left.box[2] for left, right in pairwise(accepted)]
         wide = WIDE_GAP * float(np.median([digit.box[3] for digit in accepted]))
-        usual = max(wide, WIDER * float(np.median(gaps))) if len(gaps) >= FEW_GAPS else wide
+        loose = len(gaps) >= FEW_GAPS and min(gaps) > LOOSE_GAP / WIDE_GAP * wide
+        usual = max(wide, WIDER * float(np.median(gaps))) if loose else wide
         text = accepted[0].label
         for digit, gap, (left, right) in zip(accepted[1:], gaps, pairwise(places), strict=True):
             apart = gap > (usual if right == left + 1 else wide)

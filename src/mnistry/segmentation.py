@@ -28,7 +28,8 @@ MOST_MARKS = 1000  # on a page: more is no writing, and would take long
 MOST_COVERED = 8  # times the page's area: the boxes of all marks together
 MUCH_GRAIN = 30  # marks
 FEW_MARKS = 3  # large ones are writing, one or two may be anything,
-GRAIN_HEIGHTS = 4.0  # times as high as grain
+GRAIN_HEIGHTS = 4.0  # times as high as grain,
+GRAIN_LEVEL = 190  # whose ink has less than this level in the mean
 DIRT_PORTION = 0.12  # of the digits' height: a mark less long is dirt
 SMALL_PORTION = 0.4  # of the digits' height: marks less high tell nothing about lines
 
@@ -125,8 +126,10 @@ def find_marks(ink: Gray, name: str = "") -> list[Mark]:
     if framing.all():
         framing[:] = False
     typical = _typical_height(boxes[~framing])
-    inside = ~framing & ~touching
-    typical = _see_past_grain(boxes[inside], stats[1:, 4][inside], typical)
+    free = np.flatnonzero(~framing & ~touching)
+    if _is_grain(boxes[free], typical):
+        sums = np.bincount(labels.ravel(), weights=ink.ravel(), minlength=count)[1:].astype(np.float64)
+        typical = _see_past_grain(boxes[free], stats[1:, 4][free], sums[free], typical)
     framing |= _ask_each(_is_rim, boxes, touching, ink.shape, typical)
     framing |= (boxes[:, 2] > RULE_HEIGHTS * typical) & (boxes[:, 3] < boxes[:, 2] / 8)
     kept = np.flatnonzero(~framing & (boxes[:, 2:].max(axis=1) >= DIRT_PORTION * typical))
@@ -162,18 +165,28 @@ def _typical_height(boxes: NDArray[np.int32]) -> float:
     return float(heights[np.searchsorted(np.cumsum(heights), heights.sum() / 2)])
 
 
-def _see_past_grain(boxes: NDArray[np.int32], areas: NDArray[np.int32], typical: float) -> float:
-    """Return the typical height again, or that of most of the ink's area where the other is that of grain.
-
-    Grain is many marks, far smaller than several others that have most of the area.
-    """
+def _is_grain(boxes: NDArray[np.int32], typical: float) -> bool:
+    """Return whether most marks may be grain: there are many, and several are far higher than is typical."""
     if len(boxes) < MUCH_GRAIN:
-        return typical
+        return False
+    return bool(np.count_nonzero(boxes[:, 3] > GRAIN_HEIGHTS * typical) >= FEW_MARKS)
+
+
+def _see_past_grain(
+    boxes: NDArray[np.int32], areas: NDArray[np.number], sums: NDArray[np.float64], typical: float
+) -> float:
+    """Return the typical height again, or, where that is of grain, the height of most of the ink's area.
+
+    Grain is fainter than writing: its marks just reach the threshold. `areas` are of the marks' ink, `sums`
+    of its levels.
+    """
     order = np.argsort(boxes[:, 3], kind="stable")
     heights, total = boxes[order, 3], np.cumsum(areas[order])
     height = float(heights[np.searchsorted(total, total[-1] / 2)])
-    several = np.count_nonzero(heights > height / 2) >= FEW_MARKS
-    return height if several and height > GRAIN_HEIGHTS * typical else typical
+    if height <= GRAIN_HEIGHTS * typical or np.count_nonzero(heights > height / 2) < FEW_MARKS:
+        return typical
+    small = boxes[:, 3] < height / GRAIN_HEIGHTS
+    return height if sums[small].sum() < GRAIN_LEVEL * areas[small].sum() else typical
 
 
 def _is_frame(box: Sequence[int], shape: tuple[int, ...]) -> bool:
@@ -207,8 +220,11 @@ def group_lines(marks: Sequence[Mark]) -> list[list[Mark]]:
     if not marks:
         return []
     boxes = np.array([mark.box for mark in marks], np.int32)
-    areas = np.array([np.count_nonzero(mark.ink >= MARK_LEVEL) for mark in marks], np.int32)
-    typical = _see_past_grain(boxes, areas, _typical_height(boxes))
+    typical = _typical_height(boxes)
+    if _is_grain(boxes, typical):
+        inked = [mark.ink[mark.ink >= MARK_LEVEL] for mark in marks]
+        areas, sums = np.array([ink.size for ink in inked]), np.array([float(ink.sum()) for ink in inked])
+        typical = _see_past_grain(boxes, areas, sums, typical)
     large = sorted(
         (mark for mark in marks if mark.box[3] >= SMALL_PORTION * typical), key=lambda mark: mark.box[0]
     )

@@ -171,7 +171,7 @@ def _name_when_stopped(run: Run, note: Note | None) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         if note is not None:
-            note(f"stopped within an epoch: train --resume {run.path} goes on after the one before")
+            note(f"stopped: train --resume {run.path} goes on after the last epoch that was finished")
         raise
 
 

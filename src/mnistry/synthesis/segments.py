@@ -115,7 +115,7 @@ def compose_line(
     joined, written = range(0), _write_run(pen, slant, rng) if run else []
     if run:
         behind = int(rng.integers(0, 3))  # digits, on some lines
-        first = max(0, len(glyphs) - (behind if rng.random() < 0.3 else 0))
+        first = max(0, min(len(glyphs) - (behind if rng.random() < 0.3 else 0), most - 2))
         glyphs[first:] = [*written, *glyphs[first:]][: max(1, most - first)]
         joined = range(first + 1, first + len(written))
     layers = _set_out(glyphs, rng, joined, pen)
