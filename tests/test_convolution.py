@@ -119,3 +119,23 @@ def test_winograds_form_is_taken_where_it_saves_products(channels, strides, kern
     )
     assert_as_native(*random_arrays(6, 6, channels, 4, kernel), strides, "same")
     assert bool(calls) == chosen
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="on JAX it is always known")
+@pytest.mark.parametrize("strides", [(1, 1), (2, 2)])
+def test_the_number_of_images_may_be_unknown_while_compiling(strides):
+    import tensorflow as tf
+
+    images, kernel = map(tf.constant, random_arrays(8, 8, 16, 4))
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 8, 8, 16)), tf.TensorSpec(kernel.shape)])
+    def differentiate(images, kernel):
+        with tf.GradientTape() as tape:
+            tape.watch((images, kernel))
+            result = convolution.conv2d(images, kernel, strides, "same")
+            pooled = convolution.pool2d(result, (2, 2), keras.ops.max)
+        return result, *tape.gradient(pooled, (images, kernel))
+
+    result, d_images, d_kernel = differentiate(images, kernel)
+    np.testing.assert_allclose(result, native_convolution(images, kernel, strides, "same"), atol=1e-4)
+    assert (d_images.shape, d_kernel.shape) == (images.shape, kernel.shape)

@@ -136,7 +136,7 @@ def _d_kernel_by_winograd(images: Any, gradient: Any, pads: Pads) -> Any:
     G'(B'd * A dy). In two dimensions each 2 x 2 tile of the output takes 16 products in place of 36, and the
     sum over tiles makes of each of the 16 one matrix product.
     """
-    n, height, width, filters = gradient.shape
+    _, height, width, filters = gradient.shape
     down, across = -(-height // 2), -(-width // 2)  # tiles; zeros fill up the last ones
     (top, _), (left, _) = pads
     inputs = _place(_place(images, 1, top, 2 * down + 2), 2, left, 2 * across + 2)
@@ -153,7 +153,7 @@ def _d_kernel_by_winograd(images: Any, gradient: Any, pads: Pads) -> Any:
 
     def transform(x: Any, along: Callable[[Any, int], list[Any]]) -> Any:
         parts = [part for row in along(x, 1) for part in along(row, 2)]
-        return ops.reshape(ops.stack(parts), (16, n * down * across, x.shape[-1]))
+        return ops.reshape(ops.stack(parts), (16, -1, x.shape[-1]))
 
     products = ops.einsum(
         "ktc,ktf->kcf", transform(inputs, inputs_of_tiles), transform(outputs, gradients_of_tiles)
@@ -172,7 +172,7 @@ def _d_images_by_phases(
     shifted as a whole, and the phases interleaved are the image (Shi et al. 2016, "Real-time single image and
     video super-resolution using an efficient sub-pixel convolutional neural network").
     """
-    n, height, width, channels = shape
+    _, height, width, channels = shape
     (top, bottom), (left, right) = pads
     down, across = strides
     missing = [max(0, stride - taps) for stride, taps in zip(strides, kernel.shape[:2], strict=True)]
@@ -191,7 +191,7 @@ def _d_images_by_phases(
         return _shifted_sum(of_rows, 1, phase_height)
 
     phases = ops.stack([ops.stack([phase(i, j) for j in range(across)], 3) for i in range(down)], 2)
-    padded = ops.reshape(phases, (n, phase_height * down, phase_width * across, channels))
+    padded = ops.reshape(phases, (-1, phase_height * down, phase_width * across, channels))
     return padded[:, top : top + height, left : left + width]
 
 
@@ -229,7 +229,7 @@ def _patches(images: Any, kernel_shape: tuple[int, ...], strides: tuple[int, int
     """What the kernel sees at each place: (n, new height, new width, rows, columns, channels)."""
     rows, columns, channels, _ = kernel_shape
     images = ops.pad(images, ((0, 0), *pads, (0, 0)))
-    n, down, across = images.shape[0], *strides
+    down, across = strides
     height = (images.shape[1] - rows) // down + 1
     width = (images.shape[2] - columns) // across + 1
     seen = [
@@ -237,16 +237,16 @@ def _patches(images: Any, kernel_shape: tuple[int, ...], strides: tuple[int, int
         for i in range(rows)
         for j in range(columns)
     ]
-    return ops.reshape(ops.concatenate(seen, axis=-1), (n, height, width, rows, columns, channels))
+    return ops.reshape(ops.concatenate(seen, axis=-1), (-1, height, width, rows, columns, channels))
 
 
 def pool2d(images: Any, size: tuple[int, int], reduce: Callable[..., Any]) -> Any:
     """Pooling over windows of `size` that do not overlap; rows and columns left over are dropped."""
-    n, height, width, channels = images.shape
+    _, height, width, channels = images.shape
     down, across = size
     height, width = height // down, width // across
     cropped = images[:, : height * down, : width * across, :]
-    return reduce(ops.reshape(cropped, (n, height, down, width, across, channels)), axis=(2, 4))
+    return reduce(ops.reshape(cropped, (-1, height, down, width, across, channels)), axis=(2, 4))
 
 
 def _same_padding(length: int, window: int, stride: int) -> tuple[int, int]:
