@@ -14,6 +14,7 @@ from mnistry.sequences import (
     PADDING_PX,
     SCALE,
     LineNetwork,
+    condense,
     find_boundaries,
     judge_places,
     list_likely,
@@ -76,6 +77,19 @@ def test_a_place_is_judged_as_by_trying_everything_there(labels, steps):
         texts.append((*labels[:place], *labels[place + 1 :]))
         expected = np.exp(score_labels(answers, texts))
         np.testing.assert_allclose(found, expected / expected.sum(), rtol=1e-9)
+
+
+def test_condensed_steps_tell_the_same_of_texts() -> None:
+    rng = np.random.default_rng(2)
+    answers = np.full((90, 11), np.log(1e-6))
+    answers[:, 0] = np.log(1 - 1e-5)
+    answers[[10, 40, 41, 80]] = np.log(rng.dirichlet(np.ones(11), 4))
+    condensed = condense(answers)
+    assert condensed.shape == (8, 11)
+    texts = [(1,), (3, 3), (4, 2, 7), (4, 2)]
+    change = score_labels(answers, texts) - score_labels(condensed, texts)
+    np.testing.assert_allclose(change, change[0], atol=2e-3)
+    np.testing.assert_allclose(judge_places(answers, (4, 2)), judge_places(condensed, (4, 2)), atol=2e-3)
 
 
 def test_a_digit_begins_between_where_it_and_the_one_before_are_seen():

@@ -29,7 +29,7 @@ from mnistry.segmentation import (
     paint_marks,
     straighten,
 )
-from mnistry.sequences import find_boundaries, judge_places, list_likely, score_labels
+from mnistry.sequences import condense, find_boundaries, judge_places, list_likely, score_labels
 from mnistry.sheets import find_sheet, flatten_sheet
 
 LONGEST_PX = 1600
@@ -164,7 +164,8 @@ def _choose(
     """
     if options.see_line is None or not 1 < len(paths[0].segments) <= MOST_SEEN:
         return paths[0]
-    seen = options.see_line(strip.ink)
+    everywhere = options.see_line(strip.ink)
+    seen = condense(everywhere)
     paths = list(paths)
     if len(paths[0].segments) <= MOST_PROPOSED:
         likely = [
@@ -172,7 +173,7 @@ def _choose(
             for labels in list_likely(seen, SEEN)
             if pattern is None or pattern.fullmatch("".join(options.class_names[label] for label in labels))
         ]
-        paths += _propose(paths, line, strip, seen, likely, options.predict)
+        paths += _propose(paths, line, strip, everywhere, likely, options.predict)
     scores = score_labels(seen, [path.labels for path in paths])
     judged = [
         path._replace(doubt=-WEIGHT * score)
