@@ -48,7 +48,7 @@ LAYERS = [
     {"data", "epochs", "evaluation", "recipes", "classifier", "paper", "sheets", "segmentation", "readings"},
     {"fitting", "runs", "splits", "cutting", "sequences"},
     {"exporting", "records", "decoding"},
-    {"jobs", "patterns"},
+    {"acceptance", "jobs", "patterns"},
     {"ensembles", "pages"},
     {"explanation", "reader", "synthesis", "training"},
     {"cli"},

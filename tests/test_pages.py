@@ -13,6 +13,7 @@ from PIL import Image
 
 import mnistry
 from mnistry import pages, pictures
+from mnistry.acceptance import accept
 from mnistry.cutting import cut_again, cut_pieces, find_cuts, join
 from mnistry.decoding import Path, Segment, find_paths, list_spans
 from mnistry.errors import ImageError
@@ -275,7 +276,7 @@ def test_digits_among_signs_are_no_word_where_the_line_is_seen_so(seen: float, a
         return Segment(place, place + 1, box, image, probabilities, digit, 7 if digit else None, seen * digit)
 
     path = Path(tuple(segment(place, place % 2 == 0) for place in range(5)), 0.0)  # 7+7-7
-    assert pages.accept(path, 0.0) == [accepted, False, accepted, False, accepted]
+    assert accept(path, 0.0) == [accepted, False, accepted, False, accepted]
 
 
 def test_the_best_path_joins_the_pieces_of_a_broken_digit() -> None:
@@ -331,8 +332,8 @@ def test_what_stands_beside_a_mark_helps_to_accept_it(
     chances: tuple[float, ...], accepted: tuple[bool, ...]
 ) -> None:
     path = Path(tuple(_letter(index, chance) for index, chance in enumerate(chances)), 1.0)
-    assert tuple(pages.accept(path, 0.0)) == accepted
-    assert not any(pages.accept(path, 0.95))
+    assert tuple(accept(path, 0.0)) == accepted
+    assert not any(accept(path, 0.95))
 
 
 def test_words_are_refused_and_numbers_beside_them_are_not() -> None:

@@ -70,8 +70,6 @@ def test_a_place_is_judged_as_by_trying_everything_there(labels, steps):
     rng = np.random.default_rng(steps)
     answers = rng.normal(0, 1.5, (steps, 11))
     answers -= np.logaddexp.reduce(answers, axis=1, keepdims=True)
-    if score_labels(answers, [labels])[0] == -np.inf:
-        pytest.skip("a text too long for the steps")
     for place, found in enumerate(judge_places(answers, labels)):
         texts = [(*labels[:place], digit, *labels[place + 1 :]) for digit in range(10)]
         texts.append((*labels[:place], *labels[place + 1 :]))

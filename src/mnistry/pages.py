@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from mnistry.acceptance import accept
 from mnistry.cutting import cut_again, cut_pieces
 from mnistry.decoding import LEAST, Path, Predict, Segment, classify_segments, find_path_with, find_paths
 from mnistry.errors import ImageError
@@ -20,7 +21,6 @@ from mnistry.patterns import find_matches
 from mnistry.pictures import Gray, shrink
 from mnistry.readings import DIGIT_NAMES, NUM_ALTERNATIVES, Digit, Line
 from mnistry.segmentation import (
-    STRIP_PX,
     Mark,
     Piece,
     Strip,
@@ -42,11 +42,6 @@ MOST_PARTS = 3  # of a broken digit
 WIDEST = 1.3  # of one digit: width per height
 MOST_FORCED = 8.0  # price of a reading that fits a pattern more than that of the free one
 LEAST_FORCED = 0.001  # confidence of each of its digits
-COMPANY, COMPANY_PORTION, COMPANY_ODDS = 2, 0.6, 6.0  # see `accept`
-WORD_GAP = 0.6  # digits' heights, between words
-LETTERS, LETTER_PORTION = 3, 0.45  # so many marks, at least so many digits' heights high, may be a word,
-WORD_PORTION = 0.4  # and are if this portion of them is no digit
-VOUCHED = 0.9  # probability of each of its digits, for who sees the line uncut, from which it is no word
 WAYS = 16  # to read a line, between which what sees it uncut decides too
 MOST_SEEN, MOST_PROPOSED = 60, 16  # marks of a line that it looks at, and makes proposals for
 SEEN = 4  # of them
@@ -227,44 +222,6 @@ def judge(path: Path, seen: NDArray[np.floating[Any]]) -> Path:
 
     segments = map(judge_segment, path.segments)
     return path._replace(segments=tuple(segments))
-
-
-def accept(path: Path, threshold: float) -> list[bool]:
-    """Return for every segment whether it is accepted as a digit.
-
-    It is where a digit is likelier than none, and reaches the threshold. In the company of at least COMPANY
-    accepted digits, which are most of the line, it may be COMPANY_ODDS times less likely. And in a word with
-    enough marks that are no digits none is, unless who sees the line uncut is sure of the others: the l of
-    "hello" is no 1.
-    """
-    confident = [segment.digit and segment.confidence >= segment.none for segment in path.segments]
-    digits = sum(segment.digit for segment in path.segments)
-    accepted = []
-    for segment, alone in zip(path.segments, confident, strict=True):
-        others = sum(confident) - alone
-        helped = others >= COMPANY and others >= COMPANY_PORTION * (digits - 1)
-        enough = alone or (segment.digit and helped and COMPANY_ODDS * segment.confidence >= segment.none)
-        accepted.append(enough and segment.confidence >= threshold)
-    for word in _split_words(path.segments):
-        large = [index for index in word if path.segments[index].box[3] >= LETTER_PORTION * STRIP_PX]
-        refused = sum(not (confident[index] or accepted[index]) for index in large)
-        seen = [path.segments[index].seen for index in word if accepted[index]]
-        is_seen = bool(seen) and min(seen) >= VOUCHED
-        if len(large) >= LETTERS and refused >= WORD_PORTION * len(large) and not is_seen:
-            accepted = [answer and index not in word for index, answer in enumerate(accepted)]
-    return accepted
-
-
-def _split_words(segments: Sequence[Segment]) -> list[list[int]]:
-    """Return the numbers of the segments of a line, parted where gaps are wide."""
-    words: list[list[int]] = []
-    right = -math.inf
-    for index, segment in enumerate(segments):
-        if segment.box[0] - right > WORD_GAP * STRIP_PX:
-            words.append([])
-        words[-1].append(index)
-        right = max(right, segment.box[0] + segment.box[2])
-    return words
 
 
 def _cut_lines(
