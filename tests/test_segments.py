@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from mnistry import load_mnist
 from mnistry.metrics import softmax
-from mnistry.synthesis.forms import FORMS, SIGN, draw_forms
+from mnistry.synthesis.forms import draw_forms
 from mnistry.synthesis.segments import compose_line, make_segments
+from mnistry.synthesis.shapes import FORMS, SIGN
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,7 @@ import pytest
 from mnistry import load_mnist
 from mnistry.sequences import HEIGHT_PX
 from mnistry.synthesis import make_page
-from mnistry.synthesis.strips import ABSENT, MOST_DIGITS, WIDTH_PX, cut_lines, make_strips
+from mnistry.synthesis.strips import ABSENT, MOST_DIGITS, WIDTH_PX, cut_lines, distort_strips, make_strips
 
 
 @pytest.fixture(scope="module")
@@ -51,3 +51,24 @@ def test_signs_are_no_labels(digits):
     page = make_page(digits, 1, "easy", "expression", rows=["12+34"])
     lines = list(cut_lines(page, np.random.default_rng(0)))
     assert [labels for _, labels in lines if labels] == [[1, 2, 3, 4]]
+
+
+def test_distorted_strips_keep_their_ink_inside(digits):
+    strips, _ = make_strips(digits, 8, 6)
+    strips[:, :, -40:] = 0
+    strips[0, 10:40, : WIDTH_PX - 4] = 255  # as wide as a line may be
+    again = np.concatenate([distort_strips(strips, np.random.default_rng(seed)) for seed in range(30)])
+    assert again.shape == (240, HEIGHT_PX, WIDTH_PX)
+    assert again.dtype == np.uint8
+    ink = again.sum(axis=(1, 2)) / np.tile(strips.sum(axis=(1, 2)), 30)
+    assert 0.3 < ink.min() < 0.95 < ink.max() < 3.0
+    # What was farthest right is still there, whatever stretched and slanted it.
+    assert (again[::8, 15:30].max(axis=(1, 2)) > 100).all()
+
+
+def test_distortion_is_a_function_of_strips_and_seed(digits):
+    strips, _ = make_strips(digits, 5, 8)
+    once, again = (distort_strips(strips, np.random.default_rng(1)) for _ in range(2))
+    np.testing.assert_array_equal(once, again)
+    assert not np.array_equal(once, distort_strips(strips, np.random.default_rng(2)))
+    assert distort_strips(strips[:0], np.random.default_rng(0)).shape == (0, HEIGHT_PX, WIDTH_PX)

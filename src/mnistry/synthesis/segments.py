@@ -20,7 +20,8 @@ from mnistry.decoding import list_spans
 from mnistry.imaging import EDGE_LEVEL, center_digit, find_box, measure_stroke
 from mnistry.pictures import Gray
 from mnistry.segmentation import MARGIN_PX, STRIP_PX
-from mnistry.synthesis.forms import FORMS, SIGN, draw_as, draw_form
+from mnistry.synthesis.forms import draw_as, draw_form
+from mnistry.synthesis.shapes import FORMS, SIGN
 
 HEIGHT_PX = STRIP_PX + 2 * MARGIN_PX
 BASE_PX = MARGIN_PX + STRIP_PX  # the row on which digits stand

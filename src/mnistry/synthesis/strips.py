@@ -20,15 +20,15 @@ from mnistry.pages import LONGEST_PX, find_writing
 from mnistry.pictures import Gray, load_shrunk
 from mnistry.segmentation import STRIP_PX, Mark, group_lines, straighten
 from mnistry.sequences import HEIGHT_PX, shrink_strip
-from mnistry.synthesis.forms import SIGN
 from mnistry.synthesis.outliers import make_letters
 from mnistry.synthesis.pages import Page, make_page
 from mnistry.synthesis.segments import compose_line, compose_word
+from mnistry.synthesis.shapes import SIGN
 
 WIDTH_PX = 256
 MOST_DIGITS = 8
 ABSENT = -1  # in the labels, after the last digit
-KINDS = {"composed": 0.54, "word": 0.06, "page": 0.4}
+KINDS = {"composed": 0.49, "word": 0.06, "page": 0.45}
 RUNS = 0.3  # portion of composed lines with zeros written in one go
 COARSE_LINES = 0.25  # portion of composed lines from a picture with few pixels,
 COARSE = (0.12, 0.3)  # of theirs for one of ours
@@ -37,6 +37,11 @@ COARSE_PX = (8.0, 24.0)  # so many high
 EMPTY = 0.3  # portion of the marks beside a line, such as dirt, that are shown too
 SMALLEST = 0.4  # of the height that digits should have on a strip: less is a failure of the segmentation
 LETTER_POOL = 4000
+# Of distorted strips: standard deviations of the logarithm of the size, across and down, and of the slant;
+# pixels that the line moves up or down, and that points of the grid move apart, at most.
+SPREAD_X, SPREAD_Y, SPREAD_SLANT, SPREAD_DOWN_PX = 0.1, 0.05, 0.1, 1.0
+KNOT_PX, BEND_PX = 12, 1.6
+THICKER, THINNER = 0.15, 0.15  # portions of the strips whose strokes change
 LAYOUTS = {"line": 0.7, "amount": 0.18, "expression": 0.08, "groups": 0.04}
 DIFFICULTIES = {"easy": 0.1, "medium": 0.6, "hard": 0.3}
 
@@ -139,6 +144,44 @@ def _overlap(corners: NDArray[np.float64], marks: list[Mark]) -> float:
         height = min(corners[1, 1], mark.bottom) - max(corners[0, 1], mark.box[1])
         total += max(0.0, width) * max(0.0, height)
     return total
+
+
+def distort_strips(strips: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Return the strips stretched, slanted, bent, with other strokes and levels, as another hand and pen.
+
+    Args:
+        strips: (n, HEIGHT_PX, WIDTH_PX) uint8, empty behind the lines; what they spell stays the same.
+        rng: of everything that is random.
+    """
+    return np.stack([_distort(strip, rng) for strip in strips]) if len(strips) else strips.copy()
+
+
+def _distort(strip: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    width = int(np.flatnonzero(strip.any(axis=0)).max(initial=0)) + 1
+    middle = (HEIGHT_PX - 1) / 2
+    slant = rng.normal(0, SPREAD_SLANT)
+    room = (WIDTH_PX - 1 - abs(slant) * middle) / width  # nothing may be lost on the right
+    across, down = min(float(np.exp(rng.normal(0, SPREAD_X))), room), float(np.exp(rng.normal(0, SPREAD_Y)))
+    knots = rng.normal(0, 1, (2, HEIGHT_PX // KNOT_PX + 1, WIDTH_PX // KNOT_PX + 1)).astype(np.float32)
+    knots *= BEND_PX / 2 * rng.random()
+    bend_x, bend_y = (
+        cv2.resize(part, (WIDTH_PX, HEIGHT_PX), interpolation=cv2.INTER_CUBIC) for part in knots
+    )
+    rows = np.arange(HEIGHT_PX, dtype=np.float32)[:, None]
+    columns = np.arange(WIDTH_PX, dtype=np.float32)[None]
+    left = abs(slant) * middle  # so that nothing is lost on the left
+    from_x = (columns - left + slant * (rows - middle)) / across + bend_x
+    from_y = (rows - middle - rng.normal(0, SPREAD_DOWN_PX)) / down + middle + bend_y
+    seen = cv2.remap(strip, from_x.astype(np.float32), from_y.astype(np.float32), cv2.INTER_LINEAR)
+    change = rng.random()
+    if change < THICKER + THINNER:
+        tip = np.ones((2, 2) if rng.random() < 0.5 else (3, 3), np.uint8)
+        changed = (cv2.dilate if change < THICKER else cv2.erode)(seen, tip)
+        if changed.sum() > 0.4 * seen.sum():  # not worn away
+            portion = float(rng.uniform(0.3, 1.0))
+            seen = cv2.addWeighted(changed, portion, seen, 1 - portion, 0)
+    levels = 255 * (np.arange(256) / 255) ** np.exp(rng.normal(0, 0.25)) * np.exp(rng.normal(0, 0.15))
+    return np.asarray(cv2.LUT(seen, levels.clip(0, 255).astype(np.uint8)), np.uint8)
 
 
 def _coarsen(ink: Gray, rng: np.random.Generator) -> Gray:
