@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mnistry import read
 from mnistry.cli import main
 
 
@@ -152,3 +153,34 @@ def test_heic_as_telephones_make_it(tmp_path: Path, capsys, monkeypatch) -> None
     status, _, err = run(capsys, tmp_path / "photo.heic")
     assert status == 1
     assert "pip install 'mnistry[heic]'" in err
+
+
+def test_an_option_is_no_file_to_draw_into(tmp_path: Path, capsys) -> None:
+    draw_line().save(tmp_path / "line.png")
+    status, out, err = run(capsys, "--explain", "--save", tmp_path / "line.png")
+    assert (status, out) == (2, "")
+    assert "--explain must be followed by a file" in " ".join(err.split())
+
+
+def test_a_line_of_another_length_says_what_was_expected_and_what_was_read(tmp_path: Path, capsys) -> None:
+    draw_line().save(tmp_path / "line.png")
+    for told, said in (
+        (("--expect", "7"), "7 digits expected"),
+        (("--pattern", "2.*"), "it does not match 2.*"),
+    ):
+        status, out, _ = run(capsys, tmp_path / "line.png", *told)
+        assert (status, out) == (0, f"-  (read freely: 111)  (refused: {said})\n")
+    figure = read(tmp_path / "line.png", expect=7).plot()
+    written = [text.get_text() for ax in figure.axes for text in ax.texts]
+    assert figure.get_suptitle() == "111: no match"
+    assert "1" in written  # what was read is shown
+
+
+def test_several_digits_where_one_was_told_are_noted(tmp_path: Path, capsys) -> None:
+    draw_line().save(tmp_path / "line.png")
+    draw_one().save(tmp_path / "one.png")
+    _, out, err = run(capsys, tmp_path / "line.png", "--single")
+    assert out.count("\n") == 1
+    assert f"note: {tmp_path / 'line.png'} seems to hold more than one digit; --page reads all" in err
+    _, out, err = run(capsys, tmp_path / "one.png", "--single")
+    assert (out[:3], err) == ("1  ", "")

@@ -259,11 +259,12 @@ def read_single(gray: Gray, options: Options, *, size: tuple[int, int] | None = 
     size = size or (gray.shape[0], gray.shape[1])
     marks, to_picture = find_writing(gray, options.invert, size, name)
     lines = _read_marks(marks, replace(options, pattern=None), to_picture, size, name)
-    if sum(len(line.digits) for line in lines) == 1:
+    if _count_marks(lines) == 1:
         return lines[0]
     path, strip = _see_whole(marks, options.predict)
     (accepted,) = accept(path, options.threshold)
-    return Line((_to_digit(path.segments[0], strip, to_picture, size, accepted, options.class_names),))
+    digit = _to_digit(path.segments[0], strip, to_picture, size, accepted, options.class_names)
+    return Line((digit,), crowded=_count_marks(lines) > MOST_PARTS or _is_wide(path))
 
 
 def flatten_page(gray: Gray) -> tuple[Gray, NDArray[np.float64]]:
@@ -302,8 +303,17 @@ def find_writing(
 def _read_whole(marks: Sequence[Mark], predict: Predict) -> tuple[Path, Strip] | None:
     """Return all marks of a page as one digit, broken as it may be; None where they are too wide for one."""
     path, strip = _see_whole(marks, predict)
+    return None if _is_wide(path) else (path, strip)
+
+
+def _is_wide(path: Path) -> bool:
+    """Return whether the only segment of a path is too wide for one digit."""
     _, _, width, height = path.segments[0].box
-    return (path, strip) if width <= WIDEST * height else None
+    return width > WIDEST * height
+
+
+def _count_marks(lines: Sequence[Line]) -> int:
+    return sum(len(line.digits) for line in lines)
 
 
 def _see_whole(marks: Sequence[Mark], predict: Predict) -> tuple[Path, Strip]:

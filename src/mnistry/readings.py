@@ -62,10 +62,18 @@ class Line:
     Attributes:
         digits: accepted or not.
         free_text: what the line would say without the pattern that it had to match; None without one.
+        crowded: whether all marks of the picture were taken for one digit, though they are too many or too
+            far apart for one.
     """
 
     digits: tuple[Digit, ...]
     free_text: str | None = None
+    crowded: bool = False
+
+    @property
+    def mismatched(self) -> bool:
+        """Whether nothing was accepted because no reading matches the pattern."""
+        return self.free_text is not None and not any(digit.accepted for digit in self.digits)
 
     @property
     def text(self) -> str:
@@ -141,7 +149,10 @@ class Reading:
         if self.source is None:
             raise ValueError(f"the reading of {self.name} does not know its picture")
         picture, size = load_colours(self.source, SHOWN_PX, self.page or 1)
-        text = " / ".join(line.text or "-" for line in self.lines)
+        text = " / ".join(
+            line.text or (f"{line.free_text or 'no digit'}: no match" if line.mismatched else "no digit")
+            for line in self.lines
+        )
         return plot_reading(picture, self.lines, size=size, title=text, figure=figure)
 
     def show(self) -> None:

@@ -54,6 +54,9 @@ def export(
     """Write a network in another format, checked on all test images against its source."""
     if to not in SUFFIXES:
         raise typer.BadParameter(f"unknown kind {to!r}: --to takes {', '.join(SUFFIXES)}")
+    ending = SUFFIXES[to]
+    if out is not None and ending.startswith(".") and out.suffix.lower() != ending:
+        raise typer.BadParameter(f"--to {to} writes files that end in {ending}; --out is {str(out)!r}")
     path = choose_path(model)
     check_exists(path)
     if path.suffix == ".onnx":

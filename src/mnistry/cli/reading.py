@@ -79,7 +79,8 @@ def read(
     """Read the digits in each picture, of any size and polarity, line by line.
 
     Each line is printed with the least confidence of its digits. Marks that are no digit are refused, not
-    guessed.
+    guessed: that is an answer, so the command ends with 0. It ends with 1 where a picture cannot be read or
+    holds no ink.
     """
     from mnistry.pictures import describe_source
     from mnistry.reader import read, read_files
@@ -114,12 +115,13 @@ def read(
         except ImageError as error:
             return Reading(describe_source(sys.stdin.buffer), (), None, str(error))
 
+    wanted = f"{expect} digits expected" if expect else f"it does not match {pattern}"
     failed = False
     for picture in pictures:
         found = [read_standard_input()] if str(picture) == "-" else read_files([picture], **options)
         for reading in found:
             failed |= reading.error is not None
-            _print(reading, as_json, named=several)
+            _print(reading, as_json, wanted, named=several)
             for drawing in drawings:
                 drawing.draw(reading, invert)
     if failed:
@@ -142,6 +144,10 @@ class Drawings:
     _written: set[Path] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        if str(self.target).startswith("-"):
+            raise typer.BadParameter(
+                f"{self.option} must be followed by a file, received {str(self.target)!r}"
+            )
         if self.several:
             if self.target.exists() and not self.target.is_dir():
                 raise typer.BadParameter(
@@ -192,7 +198,7 @@ class Drawings:
         return path
 
 
-def _print(reading: Reading, as_json: bool, *, named: bool) -> None:
+def _print(reading: Reading, as_json: bool, wanted: str, *, named: bool) -> None:
     if as_json:
         print(json.dumps(reading.to_dict()))
     elif reading.error is not None:
@@ -200,18 +206,23 @@ def _print(reading: Reading, as_json: bool, *, named: bool) -> None:
     else:
         name = f"{reading.name}: " if named or reading.page is not None else ""
         for line in reading.lines:
-            print(f"{name}{_describe(line)}")
+            print(f"{name}{_describe(line, wanted)}")
+            if line.crowded:
+                print(
+                    f"note: {reading.name} seems to hold more than one digit; --page reads all",
+                    file=sys.stderr,
+                )
 
 
-def _describe(line: Line) -> str:
-    """The text of a line, how sure it is, and what was refused."""
+def _describe(line: Line, wanted: str) -> str:
+    """The text of a line, how sure it is, and what was refused; `wanted` is what a match would be."""
     accepted = [digit.confidence for digit in line.digits if digit.accepted]
     refused = [digit for digit in line.digits if not digit.accepted]
     text = f"{line.text}  {min(accepted):.3f}" if accepted else "-"
     if line.free_text is not None and line.free_text != line.text:
         text += f"  (read freely: {line.free_text or '-'})"
-    if line.free_text is not None and not accepted:
-        return f"{text}  (refused: it does not match)"
+    if line.mismatched:
+        return f"{text}  (refused: {wanted})"
     if len(line.digits) == 1 and refused:
         return f"{text}  (refused: {refused[0].label}? {refused[0].confidence:.3f})"
     if refused:

@@ -38,7 +38,8 @@ def plot_reading(
 ) -> Figure:
     """The picture with a box, an answer and a confidence at each mark, and the images that the network saw.
 
-    An accepted digit has a whole box, a refused mark a dashed one without an answer.
+    An accepted digit has a whole box, a refused mark a dashed one; without an answer, but where the line as a
+    whole was refused, since it does not match what is known.
 
     Args:
         picture: (height, width) or (height, width, 3) uint8, upright.
@@ -87,7 +88,7 @@ def _draw_boxes(
     ax.set_axis_off()
     points = 72 * FIGURE_INCHES * (1.0 if width >= WIDE * height else 0.58) / width  # a pixel
     halo = {"facecolor": PAPER, "alpha": 0.75, "edgecolor": "none", "boxstyle": "square,pad=0.1"}
-    for digit in (digit for line in lines for digit in line.digits):
+    for digit, named in _list_named(lines):
         x, y, columns, rows = digit.box
         colour = BLUE if digit.accepted else RUST
         style = "-" if digit.accepted else (0, (3, 2))
@@ -96,11 +97,16 @@ def _draw_boxes(
         )
         letters = float(np.clip(LETTER_PORTION * rows * points, *LETTER_PT))
         text: dict[str, Any] = {"color": colour, "bbox": halo, "ha": "center", "clip_on": True}
-        name = digit.label if digit.accepted else "?"
+        name = digit.label if named else "?"
         ax.text(x + columns / 2, y, name, va="bottom", fontsize=letters, fontweight="bold", **text)
-        if digit.accepted:
+        if named:
             sure = _confidence(digit)
             ax.text(x + columns / 2, y + rows, sure, va="top", fontsize=max(4.0, 0.6 * letters), **text)
+
+
+def _list_named(lines: Sequence[Line]) -> list[tuple[Digit, bool]]:
+    """Return every digit, and whether its answer is shown."""
+    return [(digit, digit.accepted or line.mismatched) for line in lines for digit in line.digits]
 
 
 def draw_seen(ax: Axes, lines: Sequence[Line], columns: int, letters_pt: float = SMALL_PT - 1) -> None:
@@ -112,12 +118,11 @@ def draw_seen(ax: Axes, lines: Sequence[Line], columns: int, letters_pt: float =
     row = 0
     for line in lines:
         for start in range(0, len(line.digits), columns):
-            placed += [
-                (row, column, digit) for column, digit in enumerate(line.digits[start : start + columns])
-            ]
+            placed += [(row, column) for column in range(len(line.digits[start : start + columns]))]
             row += 1
     canvas = np.full((max(1, row) * down, columns * across), 255, np.uint8)
-    for tile_row, column, digit in placed:
+    digits = _list_named(lines)
+    for (tile_row, column), (digit, _) in zip(placed, digits, strict=True):
         top, left = tile_row * down + 2, column * across + GAP_PX // 2
         canvas[top : top + TILE_PX, left : left + TILE_PX] = 255 - digit.image
     ax.imshow(
@@ -128,7 +133,7 @@ def draw_seen(ax: Axes, lines: Sequence[Line], columns: int, letters_pt: float =
         interpolation="nearest",
         extent=(0, canvas.shape[1], canvas.shape[0], 0),
     )
-    for tile_row, column, digit in placed:
+    for (tile_row, column), (digit, named) in zip(placed, digits, strict=True):
         top, left = tile_row * down + 2, column * across + GAP_PX // 2
         colour = MUTED if digit.accepted else RUST
         style = "-" if digit.accepted else (0, (3, 2))
@@ -137,7 +142,7 @@ def draw_seen(ax: Axes, lines: Sequence[Line], columns: int, letters_pt: float =
                 (left, top), TILE_PX, TILE_PX, fill=False, edgecolor=colour, linewidth=1, linestyle=style
             )
         )
-        text = f"{digit.label}  {_confidence(digit)}" if digit.accepted else "no digit"
+        text = f"{digit.label}  {_confidence(digit)}" if named else "no digit"
         ax.text(
             left + TILE_PX / 2,
             top + TILE_PX + 2,
