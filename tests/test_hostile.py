@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from drawing import draw_seven, encode
-from mnistry import ImageError, containers, decoding, pictures, pixels, read, segmentation
+from mnistry import ImageError, containers, decoding, pictures, pixels, read, segmentation, straightening
 from mnistry.classifier import NOT_A_DIGIT
 from mnistry.cutting import find_cuts
 from mnistry.readings import DIGIT_NAMES
@@ -397,7 +397,7 @@ def test_a_line_across_the_page_has_a_strip_of_bounded_size() -> None:
     for x in range(10, size - 40, 12):
         cv2.line(page, (x, x), (x, x + 14), 255, 2)
     for line in segmentation.group_lines(segmentation.find_marks(page)):
-        assert segmentation.straighten(line).ink.size <= 1.1 * segmentation.MOST_STRIP_PIXELS
+        assert straightening.straighten(line).ink.size <= 1.1 * straightening.MOST_STRIP_PIXELS
 
 
 def test_cuts_of_a_mark_do_not_depend_on_how_many_are_cut_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,11 +46,12 @@ LAYERS = [
         "engines",
     },
     {"data", "epochs", "evaluation", "recipes", "classifier", "paper", "sheets", "segmentation", "readings"},
-    {"fitting", "runs", "splits", "cutting", "sequences"},
-    {"exporting", "records", "decoding"},
-    {"acceptance", "jobs", "patterns"},
-    {"ensembles", "pages"},
-    {"explanation", "reader", "synthesis", "training"},
+    {"fitting", "runs", "splits", "straightening", "sequences"},
+    {"exporting", "records", "cutting"},
+    {"jobs", "decoding"},
+    {"ensembles", "acceptance", "patterns"},
+    {"training", "pages"},
+    {"explanation", "reader", "synthesis"},
     {"cli"},
 ]
 

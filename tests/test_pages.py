@@ -14,14 +14,15 @@ from PIL import Image
 import mnistry
 from mnistry import pages, pictures
 from mnistry.acceptance import accept
-from mnistry.cutting import cut_again, cut_pieces, find_cuts, join
+from mnistry.cutting import Piece, cut_again, cut_pieces, find_cuts, join
 from mnistry.decoding import Path, Segment, find_paths, list_spans
 from mnistry.errors import ImageError
 from mnistry.imaging import center_digit, find_polarity
 from mnistry.paper import find_page_ink
 from mnistry.rules import remove_rules
-from mnistry.segmentation import Piece, find_marks, group_lines, straighten
+from mnistry.segmentation import find_marks, group_lines
 from mnistry.sequences import PADDING_PX, SCALE
+from mnistry.straightening import straighten
 
 
 def write(

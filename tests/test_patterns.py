@@ -7,10 +7,10 @@ import re
 import numpy as np
 import pytest
 
+from mnistry.cutting import Piece
 from mnistry.decoding import Segment, find_paths
 from mnistry.patterns import compile_pattern, find_matches
 from mnistry.readings import DIGIT_NAMES
-from mnistry.segmentation import Piece
 
 
 def _piece(left: int) -> Piece:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from mnistry.decoding import Path, Segment
-from mnistry.segmentation import STRIP_PX
+from mnistry.straightening import STRIP_PX
 
 COMPANY, COMPANY_PORTION, COMPANY_ODDS = 2, 0.6, 6.0  # see `accept`
 WORD_GAP = 0.6  # digits' heights, between words

@@ -7,16 +7,18 @@ for every step aside. Candidates are the cheapest paths around; which of them pa
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistry.imaging import EDGE_LEVEL
+from mnistry.imaging import EDGE_LEVEL, Box
 from mnistry.pictures import Gray
+from mnistry.pixels import find_connected
 from mnistry.rules import MARK_LEVEL
-from mnistry.segmentation import STRIP_PX, Piece
+from mnistry.straightening import STRIP_PX
 
 STEP_ASIDE = 0.12  # price of a step aside, in pixels of full ink
 NARROW_PX = 0.42 * STRIP_PX  # a mark narrower than this is not cut
@@ -31,6 +33,23 @@ Cuts: TypeAlias = tuple[NDArray[np.int64], list[float]]
 NO_CUTS: Cuts = (np.zeros((0, 0), np.int64), [])
 
 
+@dataclass(frozen=True)
+class Piece:
+    """Ink that is not cut any further.
+
+    Attributes:
+        box: (x, y, width, height) in the strip.
+        ink: (height, width) uint8, this piece's ink alone.
+        mark: number of the connected mark it was cut from.
+        cut: how many pixels of ink the cut on its left went through; 0 where nothing was cut.
+    """
+
+    box: Box
+    ink: Gray
+    mark: int
+    cut: float
+
+
 def cut_pieces(ink: Gray, stroke_px: float) -> list[Piece]:
     """Return the pieces of a strip from left to right.
 
@@ -38,12 +57,8 @@ def cut_pieces(ink: Gray, stroke_px: float) -> list[Piece]:
         ink: (height, width) uint8, digits about STRIP_PX high.
         stroke_px: width of its strokes.
     """
-    import cv2
-
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(
-        (ink >= MARK_LEVEL).astype(np.uint8), connectivity=8
-    )
-    labels = _spread(labels.astype(np.int32), ink)
+    labels, stats = find_connected(ink >= MARK_LEVEL)
+    labels = _spread(labels, ink)
     chosen = [label for label in np.flatnonzero(stats[:, 2:4].max(axis=1) >= 0.1 * STRIP_PX) if label > 0]
     marks = []
     for label, (x, y, width, height) in zip(chosen, stats[chosen, :4].tolist(), strict=True):

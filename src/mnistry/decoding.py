@@ -21,10 +21,11 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from mnistry.cutting import Piece, join
 from mnistry.errors import ImageError
 from mnistry.imaging import EDGE_LEVEL, Box, center_digit
 from mnistry.pictures import Gray
-from mnistry.segmentation import STRIP_PX, Piece
+from mnistry.straightening import STRIP_PX
 
 # Of each mark, by its number: how many pieces it has, and the price of taking a part of it for a digit.
 Marks: TypeAlias = Mapping[int, tuple[int, float]]
@@ -134,8 +135,6 @@ def classify_segments(
     Raises:
         ImageError: there are more than MOST_SEGMENTS.
     """
-    from mnistry.cutting import join
-
     spans = [(number, *span) for number, pieces in enumerate(lines) for span in list_spans(pieces)]
     if len(spans) > MOST_SEGMENTS:
         raise ImageError(

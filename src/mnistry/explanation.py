@@ -15,7 +15,8 @@ from mnistry.paper import find_page_ink, flatten_paper
 from mnistry.pictures import Gray
 from mnistry.plots.readings import draw_seen
 from mnistry.plots.style import INK, SMALL_PT, set_figure_title, start_sized_figure
-from mnistry.segmentation import Mark, find_marks, group_lines, straighten
+from mnistry.segmentation import Mark, find_marks, group_lines
+from mnistry.straightening import straighten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

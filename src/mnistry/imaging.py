@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from mnistry.errors import ImageError
 from mnistry.pictures import Gray, resize, shrink
+from mnistry.pixels import find_connected
 
 Box: TypeAlias = tuple[int, int, int, int]
 
@@ -120,10 +121,8 @@ def _measure_grain(paper: NDArray[np.int16]) -> float:
 
 def drop_specks(marks: NDArray[np.bool_], core: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return the connected marks that reach into `core` and are not much smaller than the longest of them."""
-    import cv2
-
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(marks.astype(np.uint8), connectivity=8)
-    sides = stats[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max(axis=1)
+    labels, stats = find_connected(marks)
+    sides = stats[:, 2:4].max(axis=1)
     keep = np.zeros(len(stats), np.bool_)
     keep[np.unique(labels[core])] = True
     keep[0] = False  # label 0 is the paper

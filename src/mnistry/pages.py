@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistry.acceptance import accept
-from mnistry.cutting import cut_again, cut_pieces
+from mnistry.cutting import Piece, cut_again, cut_pieces
 from mnistry.decoding import LEAST, Path, Predict, Segment, classify_segments, find_path_with, find_paths
 from mnistry.errors import ImageError
 from mnistry.imaging import EDGE_LEVEL, Box, center_digit, measure_stroke
@@ -20,17 +20,10 @@ from mnistry.paper import enlarge, find_page_ink
 from mnistry.patterns import find_matches
 from mnistry.pictures import Gray, shrink
 from mnistry.readings import DIGIT_NAMES, NUM_ALTERNATIVES, Digit, Line
-from mnistry.segmentation import (
-    Mark,
-    Piece,
-    Strip,
-    find_marks,
-    group_lines,
-    paint_marks,
-    straighten,
-)
+from mnistry.segmentation import Mark, find_marks, group_lines, paint_marks
 from mnistry.sequences import condense, find_boundaries, judge_places, list_likely, score_labels
 from mnistry.sheets import find_sheet, flatten_sheet
+from mnistry.straightening import Strip, straighten
 
 LONGEST_PX = 1600
 SHORTEST_PX = 200  # smaller pictures are enlarged first

@@ -25,6 +25,7 @@ from mnistry.rules import remove_frames, remove_rules
 Floats = NDArray[np.float32]
 
 SMALL_PX = 480  # longest side of the copy on which the paper is measured
+LEVELS_PX = 80  # longest side of the field of thresholds, which is smooth
 WINDOW_PORTIONS = (
     1 / 24,
     1 / 12,
@@ -126,16 +127,23 @@ def flatten_paper(bright: Gray) -> Floats:
     small = levels.astype(np.float32)
     edges = find_edges(small)
     steps = cv2.morphologyEx(levels, cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)).astype(np.float32)
-    papers = [_open(levels, max(3, round(portion * min(small.shape)) | 1)) for portion in WINDOW_PORTIONS]
+    windows = [max(3, round(portion * min(small.shape)) | 1) for portion in WINDOW_PORTIONS]
     # An outline lies half a step above the paper; what is higher, beyond a shadow, counts no more.
-    portions = [float((edges * np.minimum(small - paper, steps / 2)).sum()) for paper in papers]
+    most = float((edges * (steps / 2)).sum())
+    papers: list[Floats] = []
+    portions: list[float] = []
+    for window in windows:
+        papers.append(_open(levels, window))
+        portions.append(float((edges * np.minimum(small - papers[-1], steps / 2)).sum()))
+        if portions[-1] >= EXPLAINED * most:  # whatever the wider ones have
+            break
     enough = EXPLAINED * max(0.0, *portions)
     best = next((index for index, portion in enumerate(portions) if portion >= enough), len(papers) - 1)
     # The next wider one, for places where strokes meet.
-    paper = cv2.resize(
-        papers[min(best + 1, len(papers) - 1)], bright.shape[::-1], interpolation=cv2.INTER_LINEAR
-    )
-    return np.asarray(bright - paper, np.float32)
+    wider = min(best + 1, len(windows) - 1)
+    paper = papers[wider] if wider < len(papers) else _open(levels, windows[wider])
+    everywhere = cv2.resize(paper, bright.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(bright - everywhere, np.float32)
 
 
 def _open(levels: Gray, window: int) -> Floats:
@@ -191,7 +199,7 @@ def find_threshold(raised: Floats, edges: Floats) -> Floats:
     # Smoothed as for the edges: beside a line of a single pixel the outline itself lies on the paper.
     weighted = cv2.GaussianBlur(raised, (0, 0), 1.0) * edges
     whole = float(weighted.sum() / max(float(edges.sum()), 1e-6))
-    size = [max(1, round(side * min(1, 160 / max(raised.shape)))) for side in raised.shape]
+    size = [max(1, round(side * min(1, LEVELS_PX / max(raised.shape)))) for side in raised.shape]
     weights = cv2.resize(edges, size[::-1], interpolation=cv2.INTER_AREA)
     levels = cv2.resize(weighted, size[::-1], interpolation=cv2.INTER_AREA)
     sigma = max(size) / 12

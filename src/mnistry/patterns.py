@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mnistry.cutting import Piece
 from mnistry.decoding import Marks, Path, Segment, measure_marks, price_labels, price_leaving
-from mnistry.segmentation import Piece
 
 WAYS = 40  # kept for every end and number of digits: the cheapest
 LABELS = 4  # of a segment, tried beside the most probable one

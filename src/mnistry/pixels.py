@@ -15,6 +15,25 @@ MAX_PIXELS = 120_000_000  # what is decoded within about 2 s on one core, and 50
 BAND_PIXELS = 4_000_000  # that are made smaller at a time
 
 
+def find_connected(mask: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return what hangs together, over corners too: a number at every pixel, and the statistics of each.
+
+    Args:
+        mask: (height, width), bool or uint8 of 0 and 1.
+
+    Returns:
+        numbers, (height, width) int32, 0 where the mask is empty; and (n, 5) int32: left, top, width, height
+        and area of each, that of what is empty first.
+    """
+    import cv2
+
+    # Of OpenCV's ways the one that is fastest with statistics.
+    _, numbers, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(
+        mask.astype(np.uint8), 8, cv2.CV_32S, cv2.CCL_BBDT
+    )
+    return np.asarray(numbers, np.int32), np.asarray(stats, np.int32)
+
+
 def too_large(received: str, most: int = MAX_PIXELS) -> ImageError:
     """Return the error to raise for a picture with more than `most` pixels."""
     return ImageError(

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistry.pictures import Gray, shrink
+from mnistry.pixels import find_connected
 
 RULE_LEVEL = 40  # of ink
 RULE_COPY_PX = 400  # longest side of the copy on which rules are found
@@ -59,11 +60,7 @@ def remove_frames(ink: Gray) -> Gray:
     A box is taken away where something is written in it, and empty ones like it with it: alone, a rectangle
     may be a 0.
     """
-    import cv2
-
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(
-        (ink >= MARK_LEVEL).astype(np.uint8), connectivity=8
-    )
+    labels, stats = find_connected(ink >= MARK_LEVEL)
     full: list[tuple[tuple[slice, slice], Gray]] = []
     empty: list[tuple[tuple[slice, slice], Gray]] = []
     large = np.flatnonzero(stats[:, 2:4].min(axis=1) >= LEAST_FRAME_PX / 4)
@@ -100,9 +97,7 @@ def remove_frames(ink: Gray) -> Gray:
 
 def _is_written(field: NDArray[np.bool_]) -> bool:
     """Return whether what is inside a box has a mark as high as a digit would be."""
-    import cv2
-
-    stats = cv2.connectedComponentsWithStats(field.view(np.uint8), connectivity=8)[2]
+    _, stats = find_connected(field)
     return bool((stats[1:, 3] >= CONTENT_HEIGHT * len(field)).any())
 
 

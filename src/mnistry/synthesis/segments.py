@@ -19,7 +19,7 @@ from mnistry.cutting import cut_pieces, join
 from mnistry.decoding import list_spans
 from mnistry.imaging import EDGE_LEVEL, center_digit, find_box, measure_stroke
 from mnistry.pictures import Gray
-from mnistry.segmentation import MARGIN_PX, STRIP_PX
+from mnistry.straightening import MARGIN_PX, STRIP_PX
 from mnistry.synthesis.forms import draw_as, draw_form
 from mnistry.synthesis.shapes import FORMS, SIGN
 

@@ -18,8 +18,9 @@ from mnistry.dataset import Dataset
 from mnistry.errors import ImageError
 from mnistry.pages import LONGEST_PX, find_writing
 from mnistry.pictures import Gray, load_shrunk
-from mnistry.segmentation import STRIP_PX, Mark, group_lines, straighten
+from mnistry.segmentation import Mark, group_lines
 from mnistry.sequences import HEIGHT_PX, shrink_strip
+from mnistry.straightening import STRIP_PX, straighten
 from mnistry.synthesis.outliers import make_letters
 from mnistry.synthesis.pages import Page, make_page
 from mnistry.synthesis.segments import compose_line, compose_word
