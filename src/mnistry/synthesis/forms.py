@@ -15,6 +15,7 @@ DRAWN_PX = 80  # height of a drawing before it is made 28 x 28
 PEN_PX = 9.0  # at that height; half to twice as much
 BEND = 0.05  # standard deviation of the smooth deformation, in heights
 SHAKE = 0.045  # at most, of the points
+COARSE, COARSE_PX = 0.25, (9.0, 24.0)  # portion of drawings seen in few pixels, and their height in these
 
 
 def draw_form(digit: int, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -38,6 +39,11 @@ def draw_as(form: list[Stroke], rng: np.random.Generator) -> NDArray[np.uint8]:
         y = line[:, 1] * DRAWN_PX + DRAWN_PX / 2
         sixteenths = np.rint(np.column_stack([x, y]) * 16).astype(np.int32)
         cv2.polylines(picture, [sixteenths], False, 255, max(1, round(pen)), cv2.LINE_AA, 4)
+    if rng.random() < COARSE:
+        portion = rng.uniform(*COARSE_PX) / DRAWN_PX
+        coarse = cv2.resize(picture, None, fx=portion, fy=portion, interpolation=cv2.INTER_AREA)
+        bright = np.clip(coarse.astype(np.float32) * rng.uniform(1.0, 1.8), 0, 255).astype(np.uint8)
+        picture = np.asarray(cv2.resize(bright, picture.shape[::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
     return center_digit(picture)
 
 
