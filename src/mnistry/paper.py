@@ -40,6 +40,7 @@ FAINT_LEVEL = 100  # of ink, of what just reaches that
 ROUGH = 0.12  # of the threshold: paper with so much grain is smoothed,
 SMOOTHING = 0.22  # with a standard deviation of so many stroke widths,
 MOST_SMOOTHING_PX = 30.0  # and of so many pixels at most: the time grows with it
+LEAST_SHARPNESS = 7.0  # contrasts that the steepest slope would rise along the picture's shorter side
 LEAST_CONTRAST = 20  # gray levels (of 255) between ink and paper
 MOST_COVERED = 0.6  # of the picture is ink; more is the grain of a blank page
 SAMPLED = 20_000
@@ -62,7 +63,9 @@ def find_page_ink(gray: Gray, invert: bool | None = None, name: str = "") -> Gra
     light_ink = find_polarity(gray) if invert is None else invert
     bright = gray if light_ink else 255 - gray
     raised = flatten_paper(bright)
-    threshold = find_threshold(raised, find_edges(raised))
+    edges = find_edges(raised)
+    threshold = find_threshold(raised, edges)
+    sharpness = _measure_sharpness(raised, edges)
     grain, middle = _measure_grain(raised, threshold), float(np.median(_sample(threshold)))
     if grain > ROUGH * middle:
         stroke_px = measure_stroke(((raised > threshold) * 255).astype(np.uint8))
@@ -74,6 +77,11 @@ def find_page_ink(gray: Gray, invert: bool | None = None, name: str = "") -> Gra
     faint = min(0.75, FAINT + FAINT_BY_GRAIN * grain) * threshold
     marks = _keep_reaching(raised > faint, raised > threshold)
     contrast = 2 * middle
+    if sharpness < LEAST_SHARPNESS * contrast:
+        raise ImageError(
+            f"no ink found in {name or 'the picture'}: light and dark pass into each other all over it, as "
+            "light and shadow do. Photograph the digits in focus and in better light"
+        )
     needed = max(LEAST_CONTRAST, 2 * MIN_SIGMAS * grain)
     covered = float(marks.mean())
     if contrast < needed or not 0 < covered < MOST_COVERED:
@@ -112,6 +120,19 @@ def find_edges(raised: Floats) -> Floats:
     )
     strong = float(np.percentile(_sample(slope), 99.5)) / 2
     return np.asarray(np.where(slope >= strong, slope * slope, 0), np.float32)
+
+
+def _measure_sharpness(raised: Floats, edges: Floats) -> float:
+    """Return the steepest slope, in gray levels along the shorter side of the picture."""
+    import cv2
+
+    portion = min(1.0, SMALL_PX / max(raised.shape))
+    if portion < 1:
+        size = [max(1, round(portion * side)) for side in raised.shape]
+        edges = find_edges(
+            np.asarray(cv2.resize(raised, size[::-1], interpolation=cv2.INTER_AREA), np.float32)
+        )
+    return float(np.sqrt(edges.max()) * min(edges.shape))
 
 
 def flatten_paper(bright: Gray) -> Floats:
