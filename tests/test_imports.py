@@ -49,7 +49,7 @@ LAYERS = [
     {"fitting", "runs", "splits", "straightening", "sequences"},
     {"exporting", "records", "cutting"},
     {"jobs", "decoding"},
-    {"ensembles", "acceptance", "patterns"},
+    {"ensembles", "acceptance", "judging", "patterns"},
     {"training", "pages"},
     {"explanation", "reader", "synthesis"},
     {"cli"},

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnistry.acceptance import accept
-from mnistry.cutting import Piece, cut_again, cut_pieces
-from mnistry.decoding import LEAST, Path, Predict, Segment, classify_segments, find_path_with, find_paths
+from mnistry.cutting import Piece, cut_pieces
+from mnistry.decoding import LEAST, Path, Predict, Segment, classify_segments, find_paths
 from mnistry.errors import ImageError
 from mnistry.imaging import EDGE_LEVEL, Box, center_digit, measure_stroke
+from mnistry.judging import SeeLine, choose
 from mnistry.paper import enlarge, find_page_ink
 from mnistry.patterns import find_matches
 from mnistry.pictures import Gray, shrink
 from mnistry.readings import DIGIT_NAMES, NUM_ALTERNATIVES, Digit, Line
 from mnistry.segmentation import Mark, find_marks, group_lines, paint_marks
-from mnistry.sequences import condense, find_boundaries, judge_places, list_likely, score_labels
 from mnistry.sheets import find_sheet, flatten_sheet
 from mnistry.straightening import Strip, straighten
 
@@ -36,15 +36,8 @@ WIDEST = 1.3  # of one digit: width per height
 MOST_FORCED = 8.0  # price of a reading that fits a pattern more than that of the free one
 LEAST_FORCED = 0.001  # confidence of each of its digits
 WAYS = 16  # to read a line, between which what sees it uncut decides too
-MOST_SEEN, MOST_PROPOSED = 60, 16  # marks of a line that it looks at, and makes proposals for
-SEEN = 4  # of them
-WEIGHT = 0.4  # of that
-FAR = 3.0  # price of its favourite more than that of the best path, from which on the line is cut for it
-TRUST = 0.5  # see `judge`
 
 Homography: TypeAlias = NDArray[np.float64]  # (3, 3), of (x, y, 1)
-Cut: TypeAlias = tuple[Sequence[Piece], dict[tuple[int, int], Segment], float]  # and the width of strokes
-SeeLine: TypeAlias = Callable[[Gray], NDArray[np.floating[Any]]]
 
 
 @dataclass(frozen=True)
@@ -69,6 +62,11 @@ class Options:
     class_names: Sequence[str] = DIGIT_NAMES
     pattern: re.Pattern[str] | None = None
     see_line: SeeLine | None = None
+
+    def fits(self, labels: Sequence[int]) -> bool:
+        """Return whether these labels match the pattern, if there is one."""
+        text = "".join(self.class_names[label] for label in labels)
+        return self.pattern is None or self.pattern.fullmatch(text) is not None
 
 
 def read_page(
@@ -98,7 +96,14 @@ def _read_marks(
     offered = classify_segments(pieces, options.predict, name)
     lines = list(zip(pieces, offered, widths, strict=True))
     paths = [
-        _choose(find_paths(*line, WAYS if options.see_line else 1), line, strip, options)
+        choose(
+            find_paths(*line, WAYS if options.see_line else 1),
+            line,
+            strip.ink,
+            options.predict,
+            options.see_line,
+            lambda labels: True,
+        )
         for line, strip in zip(lines, strips, strict=True)
     ]
     if options.pattern is None:
@@ -119,7 +124,11 @@ def _read_marks(
     if options.pattern is not None:
         for index, line in enumerate(lines):
             matches = find_matches(*line, options.pattern, options.class_names, WAYS)
-            match = _choose(matches, line, strips[index], options, options.pattern) if matches else None
+            match = None
+            if matches:
+                match = choose(
+                    matches, line, strips[index].ink, options.predict, options.see_line, options.fits
+                )
             if match is None or _is_forced(match, paths[index]):
                 digits = describe(paths[index], strips[index], [False] * len(paths[index].segments))
             else:
@@ -136,85 +145,6 @@ def _is_forced(match: Path, free: Path) -> bool:
 
 def _count(paths: Sequence[Path]) -> int:
     return sum(len(path.segments) for path in paths)
-
-
-def _choose(
-    paths: Sequence[Path],
-    line: Cut,
-    strip: Strip,
-    options: Options,
-    pattern: re.Pattern[str] | None = None,
-) -> Path:
-    """Return the best of some paths through a line; what sees the line uncut has a say in it.
-
-    The likeliest that it sees are tried too, if they fit the pattern. Long lines are left out: they would
-    take long.
-    """
-    if options.see_line is None or not 1 < len(paths[0].segments) <= MOST_SEEN:
-        return paths[0]
-    everywhere = options.see_line(strip.ink)
-    seen = condense(everywhere)
-    paths = list(paths)
-    if len(paths[0].segments) <= MOST_PROPOSED:
-        likely = [
-            labels
-            for labels in list_likely(seen, SEEN)
-            if pattern is None or pattern.fullmatch("".join(options.class_names[label] for label in labels))
-        ]
-        paths += _propose(paths, line, strip, everywhere, likely, options.predict)
-    scores = score_labels(seen, [path.labels for path in paths])
-    judged = [
-        path._replace(doubt=-WEIGHT * score)
-        for path, score in zip(paths, scores.tolist(), strict=True)
-        if math.isfinite(score)
-    ]
-    if not judged:  # more digits than it can tell apart
-        return paths[0]
-    return judge(min(judged, key=lambda path: path.price + path.doubt), seen)
-
-
-def _propose(
-    paths: Sequence[Path],
-    line: Cut,
-    strip: Strip,
-    seen: NDArray[np.floating[Any]],
-    likely: Sequence[tuple[int, ...]],
-    predict: Predict,
-) -> list[Path]:
-    """Return paths with the labels that are the likeliest to what sees the line uncut, the best first.
-
-    For the first of them the line is cut where that has its digits, if it cannot be read so otherwise, or
-    hardly.
-    """
-    known = {path.labels: path.price for path in paths}
-    proposed = [path for labels in likely if labels not in known and (path := find_path_with(*line, labels))]
-    known |= {path.labels: path.price for path in proposed}
-    favourite = likely[0] if likely else ()
-    if favourite and known.get(favourite, math.inf) > paths[0].price + FAR:
-        pieces = cut_again(line[0], find_boundaries(strip.ink, seen, favourite))
-        path = find_path_with(pieces, classify_segments([pieces], predict)[0], line[2], favourite)
-        proposed += [path] if path else []
-    return proposed
-
-
-def judge(path: Path, seen: NDArray[np.floating[Any]]) -> Path:
-    """Return the path with probabilities that are the mean of two judges': who saw the digit, and the line.
-
-    The other one's portion is TRUST. `seen` is what `see_line` gave for the line.
-    """
-    if not path.labels:
-        return path
-    places = iter(judge_places(seen, path.labels))
-
-    def judge_segment(segment: Segment) -> Segment:
-        if not segment.digit:
-            return segment
-        place = next(places)[:-1]
-        mean = (1 - TRUST) * segment.probabilities + TRUST * place
-        return replace(segment, probabilities=mean, seen=float(place[segment.answer]))
-
-    segments = map(judge_segment, path.segments)
-    return path._replace(segments=tuple(segments))
 
 
 def _cut_lines(

@@ -1,0 +1,109 @@
+"""Which of the ways to read a line: the classifier's prices, and what a network says that sees it uncut."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnistry.cutting import Piece, cut_again
+from mnistry.decoding import Path, Predict, Segment, classify_segments, find_path_with
+from mnistry.pictures import Gray
+from mnistry.sequences import condense, find_boundaries, judge_places, list_likely, score_labels
+
+MOST_SEEN, MOST_PROPOSED = 60, 16  # marks of a line that it looks at, and makes proposals for
+SEEN = 4  # of them
+WEIGHT = 0.4  # of that
+FAR = 3.0  # price of its favourite more than that of the best path, from which on the line is cut for it
+TRUST = 0.5  # see `judge`
+
+Cut: TypeAlias = tuple[Sequence[Piece], dict[tuple[int, int], Segment], float]  # and the width of strokes
+SeeLine: TypeAlias = Callable[[Gray], NDArray[np.floating[Any]]]
+
+
+def choose(
+    paths: Sequence[Path],
+    line: Cut,
+    ink: Gray,
+    predict: Predict,
+    see_line: SeeLine | None,
+    fits: Callable[[tuple[int, ...]], bool],
+) -> Path:
+    """Return the best of some paths through a line; what sees the line uncut has a say in it.
+
+    The likeliest labels that it sees are tried too, if they fit. Long lines are left out: they would take
+    long.
+
+    Args:
+        paths: the cheapest, the best first; at least one.
+        line: what they lead through.
+        ink: of the line, as `see_line` takes it.
+        predict: images -> probabilities (see `decoding`).
+        see_line: what sees the line uncut; None without that.
+        fits: whether labels may be read at all.
+    """
+    if see_line is None or not 1 < len(paths[0].segments) <= MOST_SEEN:
+        return paths[0]
+    everywhere = see_line(ink)
+    seen = condense(everywhere)
+    paths = list(paths)
+    if len(paths[0].segments) <= MOST_PROPOSED:
+        likely = [labels for labels in list_likely(seen, SEEN) if fits(labels)]
+        paths += _propose(paths, line, ink, everywhere, likely, predict)
+    scores = score_labels(seen, [path.labels for path in paths])
+    judged = [
+        path._replace(doubt=-WEIGHT * score)
+        for path, score in zip(paths, scores.tolist(), strict=True)
+        if math.isfinite(score)
+    ]
+    if not judged:  # more digits than it can tell apart
+        return paths[0]
+    return judge(min(judged, key=lambda path: path.price + path.doubt), seen)
+
+
+def _propose(
+    paths: Sequence[Path],
+    line: Cut,
+    ink: Gray,
+    seen: NDArray[np.floating[Any]],
+    likely: Sequence[tuple[int, ...]],
+    predict: Predict,
+) -> list[Path]:
+    """Return paths with the labels that are the likeliest to what sees the line uncut, the best first.
+
+    For the first of them the line is cut where that has its digits, if it cannot be read so otherwise, or
+    hardly.
+    """
+    known = {path.labels: path.price for path in paths}
+    proposed = [path for labels in likely if labels not in known and (path := find_path_with(*line, labels))]
+    known |= {path.labels: path.price for path in proposed}
+    favourite = likely[0] if likely else ()
+    if favourite and known.get(favourite, math.inf) > paths[0].price + FAR:
+        pieces = cut_again(line[0], find_boundaries(ink, seen, favourite))
+        path = find_path_with(pieces, classify_segments([pieces], predict)[0], line[2], favourite)
+        proposed += [path] if path else []
+    return proposed
+
+
+def judge(path: Path, seen: NDArray[np.floating[Any]]) -> Path:
+    """Return the path with probabilities that are the mean of two judges': who saw the digit, and the line.
+
+    The other one's portion is TRUST. `seen` is what `see_line` gave for the line.
+    """
+    if not path.labels:
+        return path
+    places = iter(judge_places(seen, path.labels))
+
+    def judge_segment(segment: Segment) -> Segment:
+        if not segment.digit:
+            return segment
+        place = next(places)[:-1]
+        mean = (1 - TRUST) * segment.probabilities + TRUST * place
+        return replace(segment, probabilities=mean, seen=float(place[segment.answer]))
+
+    segments = map(judge_segment, path.segments)
+    return path._replace(segments=tuple(segments))
