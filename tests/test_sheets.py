@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mnistry import load_mnist, read
-from mnistry.sheets import find_sheet, flatten_sheet
+from mnistry.sheets import cover_desk, find_sheet, flatten_sheet
 from mnistry.synthesis import make_page
 
 CORNERS = np.array([(150, 90), (700, 130), (660, 560), (110, 500)], np.float64)
@@ -83,3 +83,38 @@ def test_writing_on_pages_without_a_desk_is_left_alone() -> None:
     _, test = load_mnist()
     drawings = [make_page(test, seed, "easy", "line", scene="paint").image for seed in range(10)]
     assert all(find_sheet(cv2.cvtColor(drawing, cv2.COLOR_RGB2GRAY)) is None for drawing in drawings)
+    assert all(cover_desk(gray) is gray for gray in (cv2.cvtColor(d, cv2.COLOR_RGB2GRAY) for d in drawings))
+
+
+# Two corners, one corner and three corners of the sheet lie outside the picture.
+CUT = [
+    [(-40, 90), (860, 130), (840, 560), (-60, 500)],
+    [(150, -60), (900, 30), (700, 560), (90, 500)],
+    [(-80, -50), (850, -30), (900, 700), (-60, 560)],
+]
+
+
+@pytest.mark.parametrize("corners", CUT)
+def test_digits_on_a_sheet_that_reaches_out_of_the_picture_are_read(corners) -> None:
+    photo = lay(write("4071"), np.array(corners, np.float64))
+    assert find_sheet(photo) is None
+    covered = cover_desk(photo)
+    assert covered is not photo
+    assert covered.min() > 20  # ink
+    assert np.percentile(covered, 2) > 150  # and no desk
+    assert read(photo).text.replace(" ", "") == "4071"
+
+
+def test_a_shadow_is_no_desk() -> None:
+    shadow = np.ones((500, 700), np.float32)
+    cv2.fillPoly(shadow, [np.array([(450, 0), (700, 0), (700, 500), (380, 500)])], 0.55)
+    photo = (write("4071") * cv2.GaussianBlur(shadow, (0, 0), 18)).astype(np.uint8)
+    assert cover_desk(photo) is photo
+    assert read(photo).text.replace(" ", "") == "4071"
+
+
+def test_a_bold_digit_is_no_sheet() -> None:
+    picture = np.full((300, 200), 15, np.uint8)
+    cv2.rectangle(picture, (50, 0), (150, 299), 240, -1)  # a 1 that fills its picture
+    assert cover_desk(picture) is picture
+    assert cover_desk(np.full((200, 200), 90, np.uint8)).min() == 90

@@ -22,11 +22,12 @@ from mnistry.patterns import find_matches
 from mnistry.pictures import Gray, shrink
 from mnistry.readings import DIGIT_NAMES, NUM_ALTERNATIVES, Digit, Line
 from mnistry.segmentation import Mark, find_marks, group_lines, paint_marks
-from mnistry.sheets import find_sheet, flatten_sheet
+from mnistry.sheets import cover_desk, find_sheet, flatten_sheet
 from mnistry.straightening import Strip, straighten
 
 LONGEST_PX = 1600
 SHORTEST_PX = 200  # smaller pictures are enlarged first
+LEAST_DESK_PX = 100  # shorter side of a picture with a desk on it: what is smaller is a cutting
 LEAST_PX = 10  # length of the largest mark on a page that holds any writing
 MOST_PIXELS = 40_000_000  # of all strips of a page: 1,000 digits have 13,000,000
 MOST_PIECES = 5000  # of a page: 1,000 digits have 3,600
@@ -194,15 +195,15 @@ def flatten_page(gray: Gray) -> tuple[Gray, NDArray[np.float64]]:
     """Return the page that is read, and the (3, 3) map from its (x, y, 1) to those of the picture `gray`.
 
     A large picture is made smaller, a small one larger; of a sheet on a desk only the sheet is left, as seen
-    from straight above.
+    from straight above, or, if it is not in the picture as a whole, as it is.
     """
     page = enlarge(shrink(gray, LONGEST_PX), SHORTEST_PX)
     to_picture = np.diag([gray.shape[1] / page.shape[1], gray.shape[0] / page.shape[0], 1.0])
     corners = find_sheet(page)
-    if corners is not None:
-        page, to_page = flatten_sheet(page, corners)
-        to_picture = to_picture @ to_page
-    return page, to_picture
+    if corners is None:
+        return (cover_desk(page) if min(gray.shape) >= LEAST_DESK_PX else page), to_picture
+    page, to_page = flatten_sheet(page, corners)
+    return page, to_picture @ to_page
 
 
 def find_writing(
