@@ -104,6 +104,20 @@ def test_a_digit_begins_between_where_it_and_the_one_before_are_seen():
     assert found == pytest.approx(middles, abs=2)
 
 
+def test_of_wide_gaps_the_network_sees_little() -> None:
+    network = LineNetwork()
+    near, far = np.zeros((128, 300), np.uint8), np.zeros((128, 900), np.uint8)
+    for ink, steps in ((near, (40, 90, 140)), (far, (40, 440, 840))):
+        for x in steps:
+            ink[34:96, x : x + 9] = 255
+    assert len(network(far)) < 1.5 * len(network(near))
+    assert list_likely(network(far), 1) == list_likely(network(near), 1) == [(1, 1, 1)]
+    # And it is known where they were: between the bars.
+    first, second = find_boundaries(far, network(far), (1, 1, 1))
+    assert 49 < first < 440
+    assert 449 < second < 840
+
+
 def test_a_strip_is_cut_to_its_ink() -> None:
     ink = np.zeros((128, 500), np.uint8)
     ink[40:90, 200:300] = 255

@@ -28,6 +28,7 @@ EDGE_PX = 3  # empty columns on both sides
 INK = 60  # level, from which a column has any
 BLANK = 0  # the class of no digit; digit d is class d + 1
 PADDING_PX = 32  # empty columns behind a line, as far as the network sees
+WIDEST_GAP_PX = 12  # empty columns between marks: of wider gaps no more is shown, as in what it learned from
 BEAM = 8  # beginnings of a text that are kept
 LEAST = 1e-3  # probability of a digit at a time step that is looked at
 INPUT, OUTPUT = "strips", "log_probabilities"
@@ -53,7 +54,8 @@ class LineNetwork:
         Args:
             ink: a line, (128, any) uint8, from `segmentation.straighten`.
         """
-        strip = np.pad(shrink_strip(ink), ((0, 0), (0, PADDING_PX)))
+        strip = shrink_strip(ink)
+        strip = np.pad(strip[:, _list_shown(strip)], ((0, 0), (0, PADDING_PX)))
         return np.asarray(self._session.run([OUTPUT], {INPUT: strip[None]})[0][0], np.float32)
 
 
@@ -78,6 +80,18 @@ def _find_columns(ink: Gray) -> tuple[int, int]:
         return 0, 0
     edge = round(EDGE_PX / SCALE)
     return max(0, int(columns[0]) - edge), min(ink.shape[1], int(columns[-1]) + 1 + edge)
+
+
+def _list_shown(strip: Gray) -> NDArray[np.int64]:
+    """Return the columns of a shrunk strip that the network sees: all but most of those in wide gaps."""
+    inked = np.flatnonzero(strip.max(axis=0, initial=0) > INK)
+    columns = np.arange(strip.shape[1])
+    if not len(inked):
+        return columns
+    place = np.searchsorted(inked, columns, side="right") - 1
+    behind = columns - inked[place.clip(0)]  # columns behind the last one with ink
+    between = (place >= 0) & (columns < inked[-1])
+    return np.asarray(columns[~between | (behind <= WIDEST_GAP_PX)], np.int64)
 
 
 def condense(log_probabilities: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
@@ -228,9 +242,13 @@ def find_boundaries(
         labels: its digits.
     """
     start, stop = _find_columns(ink)
-    step_px = (stop - start + PADDING_PX / SCALE) / len(log_probabilities)
+    strip = shrink_strip(ink)
+    shown = _list_shown(strip)
+    step_px = (len(shown) + PADDING_PX) / len(log_probabilities)
     steps = _align(np.asarray(log_probabilities, np.float64), labels)
-    return [round(start + (end + begin + 1) / 2 * step_px) for (_, end), (begin, _) in pairwise(steps)]
+    places = [(end + begin + 1) / 2 * step_px for (_, end), (begin, _) in pairwise(steps)]
+    columns = np.interp(places, np.arange(len(shown)) + 0.5, shown + 0.5)
+    return [round(start + column * (stop - start) / strip.shape[1]) for column in columns.tolist()]
 
 
 def _align(answers: NDArray[np.float64], labels: tuple[int, ...]) -> list[tuple[int, int]]:
