@@ -58,7 +58,7 @@ def load_parts(lines: int, seed: int) -> tuple[Dataset, Dataset, float]:
     digits, test = load_mnist()
     known = replace(digits, images=digits.images[:-VALIDATION], labels=digits.labels[:-VALIDATION])
     kept = replace(digits, images=digits.images[-VALIDATION:], labels=digits.labels[-VALIDATION:])
-    training = compose(known, lines, 12_000, 20_000, REPEATS, seed)
+    training = compose(known, lines, 20_000, 20_000, REPEATS, seed)
     validation = compose(kept, 50, 0, 500, 1, seed + 1)  # its marks show how many are refused
     joined = Dataset(
         np.concatenate([training.images, validation.images]),
