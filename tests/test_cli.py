@@ -207,6 +207,7 @@ def test_a_finished_run_resumed_says_the_same_and_more_epochs_go_on(folder):
         (["export", "run", "--to", "pickle"], 2, "--to takes onnx, saved-model, litert, c"),
         (["export", "run", "--to", "c", "--dtype", "float16"], 2, "--to c takes --dtype int8, not float16"),
         (["export", "run", "--out", "digits.xyz"], 2, "--to onnx writes files that end in .onnx; --out is"),
+        (["export", "run", "--to", "saved-model", "--out", "d.onnx"], 2, "--to saved-model writes a folder"),
         (["export", "run/model.onnx"], 1, "is exported already"),
         (["export", "gone"], 1, "no run directory, .onnx or .keras file 'gone'"),
         (["data", "show", "--set", "scale=1"], 2, "add --augment"),

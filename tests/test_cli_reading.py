@@ -184,3 +184,15 @@ def test_several_digits_where_one_was_told_are_noted(tmp_path: Path, capsys) -> 
     assert f"note: {tmp_path / 'line.png'} seems to hold more than one digit; --page reads all" in err
     _, out, err = run(capsys, tmp_path / "one.png", "--single")
     assert (out[:3], err) == ("1  ", "")
+    _, out, err = run(capsys, tmp_path / "line.png", "--single", "--json")
+    assert json.loads(out)["error"] is None
+    assert "--page reads all" in err
+
+
+def test_what_matches_nothing_shows_only_what_would_be_accepted_without(tmp_path: Path) -> None:
+    draw_line().save(tmp_path / "line.png")
+    line = read(tmp_path / "line.png", expect=8).lines[0]
+    assert line.mismatched
+    assert [label for label, free in zip("111-", line.free, strict=True) if free] == ["1", "1", "1"]
+    figure = read(tmp_path / "line.png", expect=8).plot()
+    assert [text.get_text() for text in figure.axes[1].texts].count("no digit") == 1

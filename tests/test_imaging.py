@@ -130,6 +130,13 @@ def test_light_alone_is_no_ink() -> None:
             find_ink(light.astype(np.uint8))
 
 
+def test_a_long_strip_of_paper_has_ink() -> None:
+    strip = np.full((60, 1600), 230, np.uint8)
+    for x in range(20, 1560, 60):
+        cv2.line(strip, (x + 8, 12), (x, 48), 30, 5, cv2.LINE_AA)
+    assert find_ink(strip)[12:48].max() == 255
+
+
 def test_faint_ink_is_refused_in_words_that_help() -> None:
     seven = draw_seven(480, 640, ink=201, paper=214)
     with pytest.raises(ImageError) as caught:

@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from mnistry import load_mnist
+from mnistry import load_mnist, sequences
 from mnistry.errors import ModelError
 from mnistry.sequences import (
     HEIGHT_PX,
@@ -116,6 +116,15 @@ def test_of_wide_gaps_the_network_sees_little() -> None:
     first, second = find_boundaries(far, network(far), (1, 1, 1))
     assert 49 < first < 440
     assert 449 < second < 840
+
+
+def test_a_faint_mark_is_no_gap_and_an_empty_strip_has_one_boundary() -> None:
+    ink = np.zeros((128, 600), np.uint8)
+    for x, level in ((40, 200), (290, 55), (540, 200)):
+        ink[34:96, x : x + 30] = level
+    strip = shrink_strip(ink)
+    assert (strip[:, sequences._list_shown(strip)] > 40).any(axis=0).sum() == (strip > 40).any(axis=0).sum()
+    assert find_boundaries(np.zeros((128, 100), np.uint8), np.full((16, 11), -2.4), (1, 2)) == [0]
 
 
 def test_a_strip_is_cut_to_its_ink() -> None:

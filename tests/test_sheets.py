@@ -118,3 +118,11 @@ def test_a_bold_digit_is_no_sheet() -> None:
     cv2.rectangle(picture, (50, 0), (150, 299), 240, -1)  # a 1 that fills its picture
     assert cover_desk(picture) is picture
     assert cover_desk(np.full((200, 200), 90, np.uint8)).min() == 90
+
+
+def test_a_digit_at_the_border_is_no_desk() -> None:
+    picture = np.full((240, 280), 245, np.uint8)
+    picture[:, :30] = 20  # a 1 that fills its side of the picture
+    cv2.polylines(picture, [np.array([(110, 30), (250, 30), (160, 220)])], False, 20, 30, cv2.LINE_AA)
+    assert cover_desk(picture) is picture
+    assert read(picture, single=False).text == "17"

@@ -9,7 +9,7 @@ is measured with, and with digits drawn from strokes. No real line is used.
 
 `train` takes all strips in FOLDER but those of seed 0, each distorted anew whenever it is seen. After every
 epoch it leaves FOLDER/state.pt, and the same command goes on from there. It needs PyTorch (`pip install -e
-'.[torch]'`), whose convolutions in bfloat16 are three times as fast on a processor that has it as XLA's in
+'.[torch]'`), whose convolutions in bfloat16 are four times as fast on a processor that has it as XLA's in
 float32. What ships learned from seeds 11 to 14, written before forms were drawn in few pixels too; its first
 two epochs had the learning rates of a training of 12.
 """

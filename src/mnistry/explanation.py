@@ -76,7 +76,7 @@ def plot_steps(
     first = [grid[i] if stacked else grid[i // 2, i % 2] for i in range(4)]
     steps = (
         (
-            "1  the picture, or the sheet on it, upright, in the gray that shows the ink best",
+            "1  the picture, or the sheet without the desk, upright, in the gray that shows the ink best",
             page,
         ),
         ("2  the paper flattened: light, shadow and polarity are gone", flattened),

@@ -55,13 +55,13 @@ def choose(
         likely = [labels for labels in list_likely(seen, SEEN) if fits(labels)]
         paths += _propose(paths, line, ink, everywhere, likely, predict)
     scores = score_labels(seen, [path.labels for path in paths])
+    if not math.isfinite(scores[0]):  # more digits than it can tell apart
+        return paths[0]
     judged = [
         path._replace(doubt=-WEIGHT * score)
         for path, score in zip(paths, scores.tolist(), strict=True)
         if math.isfinite(score)
     ]
-    if not judged:  # more digits than it can tell apart
-        return paths[0]
     return judge(min(judged, key=lambda path: path.price + path.doubt), seen)
 
 
@@ -92,7 +92,7 @@ def _propose(
 def judge(path: Path, seen: NDArray[np.floating[Any]]) -> Path:
     """Return the path with probabilities that are the mean of two judges': who saw the digit, and the line.
 
-    The other one's portion is TRUST. `seen` is what `see_line` gave for the line.
+    The other one's portion is TRUST. `seen` is what `see_line` gave for the line, condensed.
     """
     if not path.labels:
         return path

@@ -125,16 +125,18 @@ def _read_marks(
     if options.pattern is not None:
         for index, line in enumerate(lines):
             matches = find_matches(*line, options.pattern, options.class_names, WAYS)
-            match = None
+            match, free = None, answers[index]
             if matches:
                 match = choose(
                     matches, line, strips[index].ink, options.predict, options.see_line, options.fits
                 )
             if match is None or _is_forced(match, paths[index]):
-                digits = describe(paths[index], strips[index], [False] * len(paths[index].segments))
+                refused = tuple(replace(digit, accepted=False) for digit in free.digits)
+                accepted = tuple(digit.accepted for digit in free.digits)
+                answers[index] = Line(refused, free_text=free.text, free=accepted)
             else:
                 digits = describe(match, strips[index], [segment.digit for segment in match.segments])
-            answers[index] = Line(digits, free_text=answers[index].text)
+                answers[index] = Line(digits, free_text=free.text)
     return [answer for answer in answers if answer.digits]
 
 
@@ -188,7 +190,8 @@ def read_single(gray: Gray, options: Options, *, size: tuple[int, int] | None = 
     path, strip = _see_whole(marks, options.predict)
     (accepted,) = accept(path, options.threshold)
     digit = _to_digit(path.segments[0], strip, to_picture, size, accepted, options.class_names)
-    return Line((digit,), crowded=_count_marks(lines) > MOST_PARTS or _is_wide(path))
+    count = _count_marks(lines)
+    return Line((digit,), crowded=count > MOST_PARTS or (count > 1 and _is_wide(path)))
 
 
 def flatten_page(gray: Gray) -> tuple[Gray, NDArray[np.float64]]:

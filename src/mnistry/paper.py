@@ -40,6 +40,7 @@ FAINT_LEVEL = 100  # of ink, of what just reaches that
 ROUGH = 0.12  # of the threshold: paper with so much grain is smoothed,
 SMOOTHING = 0.22  # with a standard deviation of so many stroke widths,
 MOST_SMOOTHING_PX = 30.0  # and of so many pixels at most: the time grows with it
+SHORT_PX = 120  # of that copy: what is less high, such as a strip of paper, counts as so high
 LEAST_SHARPNESS = 7.0  # contrasts that the steepest slope would rise along the picture's shorter side
 LEAST_CONTRAST = 20  # gray levels (of 255) between ink and paper
 MOST_COVERED = 0.6  # of the picture is ink; more is the grain of a blank page
@@ -56,7 +57,8 @@ def find_page_ink(gray: Gray, invert: bool | None = None, name: str = "") -> Gra
         name: what an error calls the picture; empty for "the picture".
 
     Raises:
-        ImageError: no ink; nothing stands out from the paper by LEAST_CONTRAST, or from its grain.
+        ImageError: no ink; nothing stands out from the paper by LEAST_CONTRAST, or from its grain, or nothing
+            has an edge that is sharper than light and shadow have.
     """
     import cv2
 
@@ -123,7 +125,7 @@ def find_edges(raised: Floats) -> Floats:
 
 
 def _measure_sharpness(raised: Floats, edges: Floats) -> float:
-    """Return the steepest slope, in gray levels along the shorter side of the picture."""
+    """Return the steepest slope, in gray levels along the shorter side of the picture, or along SHORT_PX."""
     import cv2
 
     portion = min(1.0, SMALL_PX / max(raised.shape))
@@ -132,7 +134,7 @@ def _measure_sharpness(raised: Floats, edges: Floats) -> float:
         edges = find_edges(
             np.asarray(cv2.resize(raised, size[::-1], interpolation=cv2.INTER_AREA), np.float32)
         )
-    return float(np.sqrt(edges.max()) * min(edges.shape))
+    return float(np.sqrt(edges.max()) * max(SHORT_PX, min(edges.shape)))
 
 
 def flatten_paper(bright: Gray) -> Floats:
@@ -156,8 +158,9 @@ def flatten_paper(bright: Gray) -> Floats:
     for window in windows:
         papers.append(_open(levels, window))
         portions.append(float((edges * np.minimum(small - papers[-1], steps / 2)).sum()))
-        if portions[-1] >= EXPLAINED * most:  # whatever the wider ones have
-            break
+        least = EXPLAINED * portions[-1]
+        if portions[-1] >= EXPLAINED * most and all(portion < least for portion in portions[:-1]):
+            break  # it is the first that has enough, whatever the wider ones have
     enough = EXPLAINED * max(0.0, *portions)
     best = next((index for index, portion in enumerate(portions) if portion >= enough), len(papers) - 1)
     # The next wider one, for places where strokes meet.

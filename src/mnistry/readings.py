@@ -64,11 +64,13 @@ class Line:
         free_text: what the line would say without the pattern that it had to match; None without one.
         crowded: whether all marks of the picture were taken for one digit, though they are too many or too
             far apart for one.
+        free: where nothing matches the pattern: of each digit, whether it would be accepted without.
     """
 
     digits: tuple[Digit, ...]
     free_text: str | None = None
     crowded: bool = False
+    free: tuple[bool, ...] = ()
 
     @property
     def mismatched(self) -> bool:

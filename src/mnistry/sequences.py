@@ -22,12 +22,13 @@ from mnistry.errors import ModelError
 from mnistry.pictures import Gray
 
 SHIPPED = Path(str(resources.files("mnistry"))) / "assets" / "lines.onnx"
-SCALE = 0.375  # of the network's strip to that of `segmentation.straighten`
+SCALE = 0.375  # of the network's strip to that of `straightening.straighten`
 HEIGHT_PX = 48
 EDGE_PX = 3  # empty columns on both sides
 INK = 60  # level, from which a column has any
 BLANK = 0  # the class of no digit; digit d is class d + 1
 PADDING_PX = 32  # empty columns behind a line, as far as the network sees
+FAINT = 15  # level, up to which a column of a shrunk strip is empty
 WIDEST_GAP_PX = 12  # empty columns between marks: of wider gaps no more is shown, as in what it learned from
 BEAM = 8  # beginnings of a text that are kept
 LEAST = 1e-3  # probability of a digit at a time step that is looked at
@@ -52,7 +53,7 @@ class LineNetwork:
         """Return the natural logarithms of the classes' probabilities at every time step, (steps, 11).
 
         Args:
-            ink: a line, (128, any) uint8, from `segmentation.straighten`.
+            ink: a line, (128, any) uint8, from `straightening.straighten`.
         """
         strip = shrink_strip(ink)
         strip = np.pad(strip[:, _list_shown(strip)], ((0, 0), (0, PADDING_PX)))
@@ -84,7 +85,7 @@ def _find_columns(ink: Gray) -> tuple[int, int]:
 
 def _list_shown(strip: Gray) -> NDArray[np.int64]:
     """Return the columns of a shrunk strip that the network sees: all but most of those in wide gaps."""
-    inked = np.flatnonzero(strip.max(axis=0, initial=0) > INK)
+    inked = np.flatnonzero(strip.max(axis=0, initial=0) > FAINT)
     columns = np.arange(strip.shape[1])
     if not len(inked):
         return columns
@@ -244,6 +245,8 @@ def find_boundaries(
     start, stop = _find_columns(ink)
     strip = shrink_strip(ink)
     shown = _list_shown(strip)
+    if not len(shown):
+        return [start] * (len(labels) - 1)
     step_px = (len(shown) + PADDING_PX) / len(log_probabilities)
     steps = _align(np.asarray(log_probabilities, np.float64), labels)
     places = [(end + begin + 1) / 2 * step_px for (_, end), (begin, _) in pairwise(steps)]

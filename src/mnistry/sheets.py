@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mnistry.imaging import measure_stroke
 from mnistry.pictures import Gray, shrink
 from mnistry.pixels import find_connected
 
@@ -31,6 +32,7 @@ LEAST_SHEET, LEAST_DESK = 0.3, 0.01  # of the picture, of a sheet that is not in
 LEAST_INK, INK_STEP = 0.001, 12  # of the sheet is darker by so many levels than the paper around
 CONVEX = 0.985  # of its convex hull it fills
 DESK_SPREAD = 0.25  # of the step between sheet and desk: the standard deviation of the desk
+DESK_STROKES = 2.0  # widths of the strokes on the sheet that it reaches into the picture, at least
 EDGE_PX = 5  # of the copy, over which at least half of that step is gone: a shadow's edge is softer
 RIM_PX = 3  # of the copy, that are covered along the sheet's edge
 
@@ -111,6 +113,10 @@ def cover_desk(gray: Gray) -> Gray:
     ink = cv2.morphologyEx(small, cv2.MORPH_BLACKHAT, np.ones((15, 15), np.uint8)) > INK_STEP
     if not inside.any() or np.median(change[edge]) < step / 2 or ink[inside].mean() < LEAST_INK:
         return gray
+    reach_px = float(cv2.distanceTransform(desk.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5).max())
+    dark = inside & (small < float(np.median(small[paper])) - step / 2)
+    if dark.any() and reach_px < DESK_STROKES * measure_stroke(dark * np.uint8(255)):
+        return gray  # it may be a digit at the border
     return _fill(gray, small, desk, np.asarray(cv2.erode(paper.view(np.uint8), np.ones((5, 5))), np.uint8))
 
 

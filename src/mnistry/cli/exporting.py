@@ -57,6 +57,8 @@ def export(
     ending = SUFFIXES[to]
     if out is not None and ending.startswith(".") and out.suffix.lower() != ending:
         raise typer.BadParameter(f"--to {to} writes files that end in {ending}; --out is {str(out)!r}")
+    if out is not None and not ending.startswith(".") and out.suffix.lower() in SUFFIXES.values():
+        raise typer.BadParameter(f"--to {to} writes a folder; --out is {str(out)!r}")
     path = choose_path(model)
     check_exists(path)
     if path.suffix == ".onnx":

@@ -207,11 +207,8 @@ def _print(reading: Reading, as_json: bool, wanted: str, *, named: bool) -> None
         name = f"{reading.name}: " if named or reading.page is not None else ""
         for line in reading.lines:
             print(f"{name}{_describe(line, wanted)}")
-            if line.crowded:
-                print(
-                    f"note: {reading.name} seems to hold more than one digit; --page reads all",
-                    file=sys.stderr,
-                )
+    if any(line.crowded for line in reading.lines):
+        print(f"note: {reading.name} seems to hold more than one digit; --page reads all", file=sys.stderr)
 
 
 def _describe(line: Line, wanted: str) -> str:

@@ -106,7 +106,11 @@ def _draw_boxes(
 
 def _list_named(lines: Sequence[Line]) -> list[tuple[Digit, bool]]:
     """Return every digit, and whether its answer is shown."""
-    return [(digit, digit.accepted or line.mismatched) for line in lines for digit in line.digits]
+    return [
+        named
+        for line in lines
+        for named in zip(line.digits, line.free or [digit.accepted for digit in line.digits], strict=True)
+    ]
 
 
 def draw_seen(ax: Axes, lines: Sequence[Line], columns: int, letters_pt: float = SMALL_PT - 1) -> None:

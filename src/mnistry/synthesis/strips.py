@@ -161,7 +161,8 @@ def _distort(strip: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.u
     width = int(np.flatnonzero(strip.any(axis=0)).max(initial=0)) + 1
     middle = (HEIGHT_PX - 1) / 2
     slant = rng.normal(0, SPREAD_SLANT)
-    room = (WIDTH_PX - 1 - abs(slant) * middle) / width  # nothing may be lost on the right
+    left = abs(slant) * middle  # that the line is moved by, so that nothing is lost there,
+    room = (WIDTH_PX - 1 - 2 * left - 2 * BEND_PX) / width  # nor on the right
     across, down = min(float(np.exp(rng.normal(0, SPREAD_X))), room), float(np.exp(rng.normal(0, SPREAD_Y)))
     knots = rng.normal(0, 1, (2, HEIGHT_PX // KNOT_PX + 1, WIDTH_PX // KNOT_PX + 1)).astype(np.float32)
     knots *= BEND_PX / 2 * rng.random()
@@ -170,7 +171,6 @@ def _distort(strip: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.u
     )
     rows = np.arange(HEIGHT_PX, dtype=np.float32)[:, None]
     columns = np.arange(WIDTH_PX, dtype=np.float32)[None]
-    left = abs(slant) * middle  # so that nothing is lost on the left
     from_x = (columns - left + slant * (rows - middle)) / across + bend_x
     from_y = (rows - middle - rng.normal(0, SPREAD_DOWN_PX)) / down + middle + bend_y
     seen = cv2.remap(strip, from_x.astype(np.float32), from_y.astype(np.float32), cv2.INTER_LINEAR)
