@@ -17,7 +17,7 @@ import keras
 from keras import ops
 
 Pads = tuple[tuple[int, int], tuple[int, int]]  # zeros above and below, left and right
-FEW_CHANNELS = 4  # up to so many, patches times a matrix are faster than XLA's convolution
+FEW_CHANNELS = 4  # up to so many, and with strides, patches times a matrix are faster than XLA's convolution
 WINOGRAD_CHANNELS = 16  # from so many on, Winograd's transforms cost less than the products they save
 
 
@@ -76,52 +76,56 @@ def conv2d(images: Any, kernel: Any, strides: tuple[int, int], padding: str) -> 
 
 @cache
 def _differentiable(backend: str) -> Callable[..., Any]:
-    """`_convolve` with the gradients that `_gradients` gives, on JAX or on TensorFlow."""
+    """`_convolve`, its result alone, with the gradients that `_gradients` gives, on JAX or on TensorFlow."""
     if backend == "jax":
         import jax
 
-        convolve = jax.custom_vjp(_convolve, nondiff_argnums=(2, 3))
-        convolve.defvjp(
-            lambda images, kernel, strides, pads: (
-                _convolve(images, kernel, strides, pads),
-                (images, kernel),
-            ),
-            lambda strides, pads, saved, gradient: _gradients(saved[0], saved[1], strides, pads, gradient),
-        )
+        def forward(images: Any, kernel: Any, strides: tuple[int, int], pads: Pads) -> Any:
+            result, patches = _convolve(images, kernel, strides, pads)
+            return result, (images, kernel, patches)
+
+        def backward(strides: tuple[int, int], pads: Pads, saved: tuple[Any, Any, Any], gradient: Any) -> Any:
+            return _gradients(*saved, strides, pads, gradient)
+
+        convolve = jax.custom_vjp(lambda *inputs: _convolve(*inputs)[0], nondiff_argnums=(2, 3))
+        convolve.defvjp(forward, backward)
         return convolve
     import tensorflow as tf
 
     def convolve_with_gradients(images: Any, kernel: Any, strides: tuple[int, int], pads: Pads) -> Any:
         def convolve(images: Any, kernel: Any) -> Any:
-            result = _convolve(images, kernel, strides, pads)
-            return result, partial(_gradients, images, kernel, strides, pads)
+            result, patches = _convolve(images, kernel, strides, pads)
+            return result, partial(_gradients, images, kernel, patches, strides, pads)
 
         return tf.custom_gradient(convolve)(images, kernel)
 
     return convolve_with_gradients
 
 
-def _convolve(images: Any, kernel: Any, strides: tuple[int, int], pads: Pads) -> Any:
-    if images.shape[-1] <= FEW_CHANNELS:  # a product wastes less than XLA's kernel
-        return ops.tensordot(_patches(images, kernel.shape, strides, pads), kernel, axes=3)
-    return _native(images, kernel, strides, pads)
+def _convolve(images: Any, kernel: Any, strides: tuple[int, int], pads: Pads) -> tuple[Any, Any]:
+    """The result, and the patches it was made from, which the kernel's gradient needs too, or None."""
+    if images.shape[-1] > FEW_CHANNELS and strides == (1, 1):
+        return _native(images, kernel, pads), None
+    patches = _patches(images, kernel.shape, strides, pads)
+    return ops.tensordot(patches, kernel, axes=3), patches
 
 
 def _gradients(
-    images: Any, kernel: Any, strides: tuple[int, int], pads: Pads, gradient: Any
+    images: Any, kernel: Any, patches: Any, strides: tuple[int, int], pads: Pads, gradient: Any
 ) -> tuple[Any, Any]:
     """The gradients of the images and of the kernel, from that of the result."""
     rows, columns, channels, _ = kernel.shape
     if (rows, columns) == (3, 3) and strides == (1, 1) and channels >= WINOGRAD_CHANNELS:
         d_kernel = _d_kernel_by_winograd(images, gradient, pads)
     else:
-        patches = _patches(images, kernel.shape, strides, pads)
+        if patches is None:
+            patches = _patches(images, kernel.shape, strides, pads)
         d_kernel = ops.tensordot(patches, gradient, axes=((0, 1, 2), (0, 1, 2)))
     if strides == (1, 1):
         flipped = ops.transpose(ops.flip(kernel, (0, 1)), (0, 1, 3, 2))
         (top, bottom), (left, right) = pads
         margins = (rows - 1 - top, rows - 1 - bottom), (columns - 1 - left, columns - 1 - right)
-        d_images = _native(gradient, flipped, strides, margins)
+        d_images = _native(gradient, flipped, margins)
     else:
         d_images = _d_images_by_phases(gradient, kernel, strides, pads, images.shape)
     return d_images, d_kernel
@@ -213,16 +217,16 @@ def _every_second(x: Any, axis: int, start: int, count: int) -> Any:
     return x[(slice(None),) * axis + (slice(start, start + 2 * count - 1, 2),)]
 
 
-def _native(images: Any, kernel: Any, strides: tuple[int, int], pads: Pads) -> Any:
+def _native(images: Any, kernel: Any, pads: Pads) -> Any:
     if keras.backend.backend() == "jax":
         from jax import lax
 
         return lax.conv_general_dilated(
-            images, kernel, strides, pads, dimension_numbers=("NHWC", "HWIO", "NHWC")
+            images, kernel, (1, 1), pads, dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
     import tensorflow as tf
 
-    return tf.nn.conv2d(images, kernel, strides, [(0, 0), *pads, (0, 0)])
+    return tf.nn.conv2d(images, kernel, (1, 1), [(0, 0), *pads, (0, 0)])
 
 
 def _patches(images: Any, kernel_shape: tuple[int, ...], strides: tuple[int, int], pads: Pads) -> Any:
