@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mnistry import load_mnist, read
-from mnistry.sheets import cover_desk, find_sheet, flatten_sheet
+from mnistry.sheets import Corners, cover_desk, find_corners, find_sheet, flatten_sheet
 from mnistry.synthesis import make_page
 
 CORNERS = np.array([(150, 90), (700, 130), (660, 560), (110, 500)], np.float64)
@@ -24,6 +24,12 @@ def lay(sheet: np.ndarray, corners: np.ndarray = CORNERS, desk: int = 60) -> np.
     return cv2.GaussianBlur(ground, (0, 0), 0.8)
 
 
+def find(photo: np.ndarray) -> Corners | None:
+    """The corners of the sheet in a photo, if there is one with all of them in it."""
+    sheet = find_sheet(photo)
+    return None if sheet is None else find_corners(sheet, photo.shape)
+
+
 def write(text: str = "4071") -> np.ndarray:
     """Paper, 500 x 700, with MNIST digits on it, 84 pixels high."""
     _, test = load_mnist()
@@ -38,7 +44,7 @@ def write(text: str = "4071") -> np.ndarray:
 
 
 def test_the_corners_of_a_sheet_are_found() -> None:
-    found = find_sheet(lay(write()))
+    found = find(lay(write()))
     assert found is not None
     np.testing.assert_allclose(found, CORNERS, atol=6)
 
@@ -83,7 +89,6 @@ def test_writing_on_pages_without_a_desk_is_left_alone() -> None:
     _, test = load_mnist()
     drawings = [make_page(test, seed, "easy", "line", scene="paint").image for seed in range(10)]
     assert all(find_sheet(cv2.cvtColor(drawing, cv2.COLOR_RGB2GRAY)) is None for drawing in drawings)
-    assert all(cover_desk(gray) is gray for gray in (cv2.cvtColor(d, cv2.COLOR_RGB2GRAY) for d in drawings))
 
 
 # Two corners, one corner and three corners of the sheet lie outside the picture.
@@ -97,9 +102,10 @@ CUT = [
 @pytest.mark.parametrize("corners", CUT)
 def test_digits_on_a_sheet_that_reaches_out_of_the_picture_are_read(corners) -> None:
     photo = lay(write("4071"), np.array(corners, np.float64))
-    assert find_sheet(photo) is None
-    covered = cover_desk(photo)
-    assert covered is not photo
+    sheet = find_sheet(photo)
+    assert sheet is not None
+    assert find_corners(sheet, photo.shape) is None
+    covered = cover_desk(photo, sheet)
     assert covered.min() > 20  # ink
     assert np.percentile(covered, 2) > 150  # and no desk
     assert read(photo).text.replace(" ", "") == "4071"
@@ -109,20 +115,66 @@ def test_a_shadow_is_no_desk() -> None:
     shadow = np.ones((500, 700), np.float32)
     cv2.fillPoly(shadow, [np.array([(450, 0), (700, 0), (700, 500), (380, 500)])], 0.55)
     photo = (write("4071") * cv2.GaussianBlur(shadow, (0, 0), 18)).astype(np.uint8)
-    assert cover_desk(photo) is photo
+    assert find_sheet(photo) is None
     assert read(photo).text.replace(" ", "") == "4071"
 
 
 def test_a_bold_digit_is_no_sheet() -> None:
     picture = np.full((300, 200), 15, np.uint8)
     cv2.rectangle(picture, (50, 0), (150, 299), 240, -1)  # a 1 that fills its picture
-    assert cover_desk(picture) is picture
-    assert cover_desk(np.full((200, 200), 90, np.uint8)).min() == 90
+    assert find_sheet(picture) is None
+    assert find_sheet(np.full((200, 200), 90, np.uint8)) is None
 
 
 def test_a_digit_at_the_border_is_no_desk() -> None:
     picture = np.full((240, 280), 245, np.uint8)
     picture[:, :30] = 20  # a 1 that fills its side of the picture
     cv2.polylines(picture, [np.array([(110, 30), (250, 30), (160, 220)])], False, 20, 30, cv2.LINE_AA)
-    assert cover_desk(picture) is picture
+    assert find_sheet(picture) is None
     assert read(picture, single=False).text == "17"
+
+
+def shine(
+    photo: np.ndarray, light: list[tuple[int, int]], shade: float, softness_px: float = 12
+) -> np.ndarray:
+    """The photo with a shadow on all but a polygon."""
+    factor = np.full(photo.shape, shade, np.float32)
+    cv2.fillPoly(factor, [np.array(light)], 1)
+    return (photo * cv2.GaussianBlur(factor, (0, 0), softness_px)).astype(np.uint8)
+
+
+LIGHTS = [
+    [(0, 0), (420, 0), (360, 650), (0, 650)],  # a shadow that divides the sheet
+    [(0, 0), (800, 0), (800, 300), (0, 220)],
+]
+
+
+@pytest.mark.parametrize("light", LIGHTS)
+def test_a_sheet_is_found_though_the_desk_in_the_light_is_as_bright_as_the_sheet_in_the_shade(light) -> None:
+    photo = shine(lay(write("4071"), desk=105), light, 0.5)
+    found = find(photo)
+    assert found is not None
+    np.testing.assert_allclose(found, CORNERS, atol=6)
+    assert read(photo).text.replace(" ", "") == "4071"
+
+
+def test_a_sharp_beam_of_light_on_a_page_hides_no_digit_beside_it() -> None:
+    photo = shine(write("4071"), [(330, 0), (700, 0), (700, 500), (340, 500)], 0.6, softness_px=1.5)
+    assert find_sheet(photo) is None
+    assert read(photo, expect=4).text.replace(" ", "") == "4071"
+
+
+@pytest.mark.parametrize("width", [12, 40])
+def test_the_hole_of_a_0_is_no_sheet(width: int) -> None:
+    picture = np.full((300, 280), 250, np.uint8)
+    cv2.ellipse(picture, (140, 150), (85, 110), 0, 0, 360, 20, width)
+    assert find_sheet(picture) is None
+    assert read(picture).text == "0"
+
+
+def test_what_is_left_of_a_desk_where_the_sheet_leaves_the_picture_is_no_1() -> None:
+    # The left edge leaves the picture at an acute angle.
+    corners = [(-30, -60), (850, -30), (900, 700), (80, 700)]
+    for shift in (-20, 0, 20):
+        photo = lay(write("4071"), np.add(corners, (shift, 0)), desk=40)
+        assert read(photo).text.replace(" ", "") == "4071", shift

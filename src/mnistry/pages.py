@@ -22,7 +22,7 @@ from mnistry.patterns import find_matches
 from mnistry.pictures import Gray, shrink
 from mnistry.readings import DIGIT_NAMES, NUM_ALTERNATIVES, Digit, Line
 from mnistry.segmentation import Mark, find_marks, group_lines, paint_marks
-from mnistry.sheets import cover_desk, find_sheet, flatten_sheet
+from mnistry.sheets import cover_desk, find_corners, find_sheet, flatten_sheet
 from mnistry.straightening import Strip, straighten
 
 LONGEST_PX = 1600
@@ -202,9 +202,12 @@ def flatten_page(gray: Gray) -> tuple[Gray, NDArray[np.float64]]:
     """
     page = enlarge(shrink(gray, LONGEST_PX), SHORTEST_PX)
     to_picture = np.diag([gray.shape[1] / page.shape[1], gray.shape[0] / page.shape[0], 1.0])
-    corners = find_sheet(page)
+    sheet = find_sheet(page) if min(gray.shape) >= LEAST_DESK_PX else None
+    if sheet is None:
+        return page, to_picture
+    corners = find_corners(sheet, page.shape)
     if corners is None:
-        return (cover_desk(page) if min(gray.shape) >= LEAST_DESK_PX else page), to_picture
+        return cover_desk(page, sheet), to_picture
     page, to_page = flatten_sheet(page, corners)
     return page, to_picture @ to_page
 

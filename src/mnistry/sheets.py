@@ -1,13 +1,18 @@
 """A sheet of paper that lies on something else: where it is, and what it looks like from straight above.
 
-A sheet is the one large, bright part of a picture with straight edges. If all of its four corners are in
-the picture, it is cut out; if not, what it lies on is covered with paper. Where there is none that is
-certain, the picture is taken as it is.
+    find_sheet      gray -> the sheet, on a small copy of the picture
+    find_corners    the sheet -> its four corners, if the picture has them all
+    flatten_sheet   the sheet alone, as seen from straight above
+    cover_desk      what a sheet lies on, covered with paper, where it reaches out of the picture
+
+A sheet is a large part of a picture that is as convex as paper and, all along its outline, brighter than
+what lies beside it, by a sharp step. It need not be brighter than a desk in another light. Where nothing is
+certain there is no sheet.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,139 +21,170 @@ from mnistry.imaging import measure_stroke
 from mnistry.pictures import Gray, shrink
 from mnistry.pixels import find_connected
 
-Corners = NDArray[np.float64]
+Corners: TypeAlias = NDArray[np.float64]
+Sheet: TypeAlias = NDArray[np.bool_]  # of a copy whose longest side has COPY_PX at most
 
 COPY_PX = 320  # longest side of the copy on which the sheet is found
-LEAST_STEP = 45  # gray levels between the sheet and what it lies on, both in the mean
-MOST_SPREAD = 0.5  # of that step: the standard deviation on either side
-INSIDE = 0.01  # of the longest side, at least, the corners lie within the picture: a shadow has none there
-LEAST_AREA, MOST_AREA = 0.25, 0.96  # of the picture
-FILLED = 0.96  # of the four corners' area the sheet fills, writing and all
-CLOSING = 1 / 12  # of the copy's longest side: strokes up to this wide do not divide a sheet
+SOFTENING_PX = 1.0  # of the copy, standard deviation
+STROKES = 1 / 22  # of the copy's longest side: writing up to this wide does not divide a sheet
+SLOPES = (10, 14, 20, 28)  # gray levels from pixel to pixel, one of which parts the sheet from what is around
+LEAST_SHEET = 0.2  # of the picture
+LEAST_DESK = 0.003  # of the picture
+MENDED_PX = 9  # of the copy: notches and gaps of a sheet's outline
+CONVEX = 0.97  # of its convex hull a sheet fills
+RING_PX = (2, 7)  # of the copy: so far from the outline it is compared on both sides,
+ALONG_PX = 15  # in the mean over so many
+LEAST_STEP, USUAL_STEP = 8, 25  # gray levels there, nearly everywhere and in the median,
+LEAST_PORTION, USUAL_PORTION = 0.1, 0.2  # and of the sheet's own level
+NEARLY = 5  # percent of the outline may have less
+EDGE_PX = 5  # of the copy, over which at least
+SHARP = 0.5  # of that step is gone: a shadow's edge is softer
+MOST_BRIGHT = 0.25  # of a desk is brighter than most of the sheet
+LEAST_INK, INK_PORTION = 0.001, 0.1  # of the sheet is darker by such a portion of the paper around,
+INK_STEP = 12  # and by so many gray levels
+MOST_INK = 0.5  # times as much as on the sheet such ink may be beside it: writing there is on paper, too
+BROAD = 1 / 6  # of the copy's longest side: the widest strokes that a digit along the border has
+DESK_STROKES = 2.0  # widths of the strokes on the sheet that it reaches into the picture, at least
+INSIDE = 0.01  # of the longest side, at least, the corners lie within the picture
+LEAST_FLAT, FILLED = 0.25, 0.96  # of the picture a sheet with four corners has, and of these it fills
 CORNER_TOLERANCE = 0.03  # of the outline's length
 LEAST_ANGLE_DEG = 50.0
 INSET = 0.012  # of the sheet's sides: its edge and its shadow are left out
-LEAST_SHEET, LEAST_DESK = 0.3, 0.01  # of the picture, of a sheet that is not in it as a whole and around it
-LEAST_INK, INK_STEP = 0.001, 12  # of the sheet is darker by so many levels than the paper around
-CONVEX = 0.985  # of its convex hull it fills
-DESK_SPREAD = 0.25  # of the step between sheet and desk: the standard deviation of the desk
-DESK_STROKES = 2.0  # widths of the strokes on the sheet that it reaches into the picture, at least
-EDGE_PX = 5  # of the copy, over which at least half of that step is gone: a shadow's edge is softer
-RIM_PX = 3  # of the copy, that are covered along the sheet's edge
+RIM_PX = 3  # of the copy, that are covered along the sheet's edge,
+ACUTE_PX = 20  # and along the picture's border where the edge leaves it: what is left there looks like a 1
 
 
-def find_sheet(gray: Gray) -> Corners | None:
-    """Return the corners of the sheet in a picture, (4, 2) float64: x and y, clockwise from the upper left.
+def find_sheet(gray: Gray) -> Sheet | None:
+    """Return where a sheet is, or a part of one, on a copy of the picture; None where there is none for sure.
 
-    None where the picture shows no sheet as a whole, or shows nothing else.
+    None also where the picture shows nothing but the sheet.
     """
     import cv2
 
-    small, bright, closed = _find_bright(gray)
-    if bright[[0, 0, -1, -1], [0, -1, 0, -1]].all() or bright.mean() < LEAST_AREA / 2:
-        return None
-    outlines, _ = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    outline = max(outlines, key=cv2.contourArea)
-    portion = cv2.contourArea(outline) / small.size
-    if not LEAST_AREA < portion < MOST_AREA:
-        return None
-    corners = _find_corners(outline)
-    rim = INSIDE * max(small.shape)
-    last = np.array(small.shape[::-1]) - 1 - rim
-    if corners is None or (corners < rim).any() or (corners > last).any():
+    small = np.asarray(cv2.GaussianBlur(shrink(gray, COPY_PX), (0, 0), SOFTENING_PX), np.uint8)
+    darkest = min(float(side.min()) for side in (small[0], small[-1], small[:, 0], small[:, -1]))
+    if min(small.shape) <= 2 * RING_PX[1] or (small >= darkest + LEAST_STEP).mean() < LEAST_SHEET:
+        return None  # as most drawings: quick
+    paper = _close(small, max(5, round(STROKES * max(small.shape)) | 1))
+    slope = cv2.morphologyEx(paper, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    best, most = None, 0.0
+    for steepest in SLOPES:
+        numbers, stats = find_connected(slope < steepest)
+        for number in 1 + np.flatnonzero(stats[1:, 4] >= LEAST_SHEET * small.size):
+            sheet = _fill_outline(numbers == number)
+            certainty = _measure_outline(small, sheet)
+            if certainty > most and not _is_written_around(small, paper, sheet):
+                best, most = sheet, certainty
+    return best
+
+
+def _close(levels: Gray, window: int) -> Gray:
+    """Close with a square window, as if all were dark beyond the border: what is dark along it stays so."""
+    import cv2
+
+    wide = cv2.morphologyEx(np.pad(levels, window), cv2.MORPH_CLOSE, np.ones((window, window), np.uint8))
+    return np.ascontiguousarray(wide[window:-window, window:-window], np.uint8)
+
+
+def _fill_outline(part: NDArray[np.bool_]) -> Sheet:
+    """Return a part of the picture with the edge around it and all that is inside."""
+    import cv2
+
+    grown = cv2.dilate(part.view(np.uint8), np.ones((3, 3), np.uint8))
+    grown = _close(np.asarray(grown, np.uint8), MENDED_PX)
+    filled = np.zeros_like(grown)
+    cv2.drawContours(filled, [_trace(grown)], -1, 1, -1)
+    return filled.view(np.bool_)
+
+
+def _trace(part: Gray) -> NDArray[Any]:
+    """Return the longest outline of what is 1 in a picture."""
+    import cv2
+
+    outlines, _ = cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    return np.asarray(max(outlines, key=cv2.contourArea))
+
+
+def _measure_outline(small: Gray, sheet: Sheet) -> float:
+    """Return the length of a sheet's outline, times the gray levels that nearly all of it is a step of.
+
+    0 where it is no sheet: not convex, the step too small or too soft, or what is around as bright as it.
+    """
+    import cv2
+
+    desk = ~sheet
+    outline = _trace(sheet.view(np.uint8))
+    if desk.mean() < LEAST_DESK or cv2.contourArea(outline) < CONVEX * cv2.contourArea(
+        cv2.convexHull(outline)
+    ):
+        return 0.0
+    if (small[desk] > np.median(small[sheet])).mean() > MOST_BRIGHT:
+        return 0.0
+    levels = small.astype(np.float32)
+    sides, everywhere = [], (cv2.dilate(sheet.view(np.uint8), np.ones((3, 3), np.uint8)) > 0) & desk
+    for side in (sheet, desk):
+        depth = cv2.distanceTransform(side.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+        ring = ((depth > RING_PX[0]) & (depth < RING_PX[1])).astype(np.float32)
+        near = cv2.boxFilter(ring, -1, (ALONG_PX, ALONG_PX), normalize=False)
+        everywhere &= near > 0.5
+        total = cv2.boxFilter(levels * ring, -1, (ALONG_PX, ALONG_PX), normalize=False)
+        sides.append(total / np.maximum(near, 0.5))
+    if not everywhere.any():
+        return 0.0
+    inside, outside = (side[everywhere] for side in sides)
+    steps = inside - outside
+    portions = steps / np.maximum(inside, 1)
+    change = cv2.morphologyEx(small, cv2.MORPH_GRADIENT, np.ones((EDGE_PX, EDGE_PX), np.uint8))[everywhere]
+    least = float(np.percentile(steps, NEARLY))
+    enough = least >= LEAST_STEP and np.median(steps) >= USUAL_STEP
+    enough = enough and np.percentile(portions, NEARLY) >= LEAST_PORTION
+    enough = enough and np.median(portions) >= USUAL_PORTION
+    enough = enough and np.median(change / np.maximum(steps, 1)) >= SHARP
+    return least * len(steps) if enough else 0.0
+
+
+def _is_written_around(small: Gray, paper: Gray, sheet: Sheet) -> bool:
+    """Return whether what is beside a sheet has about as much writing as the sheet: it is paper in the shade.
+
+    Or whether it may be a stroke along the border itself.
+    """
+    import cv2
+
+    ink = small < paper - np.maximum(INK_STEP, INK_PORTION * paper)
+    margin = np.ones((MENDED_PX, MENDED_PX), np.uint8)
+    inside = cv2.erode(sheet.view(np.uint8), margin).view(np.bool_)
+    outside = cv2.erode((~sheet).view(np.uint8), margin).view(np.bool_)
+    written = float(ink[inside].mean()) if inside.any() else 0.0
+    if written < LEAST_INK:
+        return True
+    if outside.any() and float(ink[outside].mean()) > MOST_INK * written:
+        return True
+    reach_px = float(cv2.distanceTransform((~sheet).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5).max())
+    paper = _close(small, round(BROAD * max(small.shape)) | 1)
+    broad = inside & (small < paper - np.maximum(INK_STEP, INK_PORTION * paper))
+    return reach_px < DESK_STROKES * measure_stroke(broad * np.uint8(255))
+
+
+def find_corners(sheet: Sheet, shape: tuple[int, ...]) -> Corners | None:
+    """Return the corners of a sheet in a picture of this shape, (4, 2): x and y, clockwise from upper left.
+
+    None where the picture does not have all four, or the sheet is none with four corners.
+    """
+    import cv2
+
+    outline = _trace(sheet.view(np.uint8))
+    corners = _simplify(outline)
+    rim = INSIDE * max(sheet.shape)
+    last = np.array(sheet.shape[::-1]) - 1 - rim
+    if corners is None or (corners < rim).any() or (corners > last).any() or sheet.mean() < LEAST_FLAT:
         return None
     if cv2.contourArea(outline) < FILLED * cv2.contourArea(corners.astype(np.float32)):
         return None
-    inside = np.zeros(small.shape, np.uint8)
-    cv2.fillPoly(inside, [np.rint(corners).astype(np.int32)], 1)
-    sheet, around = small[inside == 1].astype(np.float64), small[inside == 0].astype(np.float64)
-    step = float(np.median(sheet)) - float(np.median(around)) if around.size else 0.0
-    if step < LEAST_STEP or around.std() > MOST_SPREAD * step:
-        return None
-    scale = np.array([gray.shape[1] / small.shape[1], gray.shape[0] / small.shape[0]])
+    scale = np.array([shape[1] / sheet.shape[1], shape[0] / sheet.shape[0]])
     return np.asarray((corners + 0.5) * scale - 0.5, np.float64)
 
 
-def _find_bright(gray: Gray) -> tuple[Gray, NDArray[np.bool_], Gray]:
-    """Return a small copy of a picture, what is bright on it, and that with the writing on it, 0 and 1."""
-    import cv2
-
-    small = np.asarray(cv2.GaussianBlur(shrink(gray, COPY_PX), (0, 0), 1.5), np.uint8)
-    level, _ = cv2.threshold(small, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
-    bright = small > level
-    window = max(3, round(CLOSING * max(small.shape)) | 1)
-    # The border is no paper: else a sheet that ends before it would grow onto it.
-    wide = np.pad(bright.view(np.uint8), window)
-    closed = cv2.morphologyEx(wide, cv2.MORPH_CLOSE, np.ones((window, window), np.uint8))
-    return small, bright, np.ascontiguousarray(closed[window:-window, window:-window], np.uint8)
-
-
-def cover_desk(gray: Gray) -> Gray:
-    """Return a picture with what a bright sheet lies on covered, as if the paper went on there.
-
-    For sheets of which a part is outside the picture. Where nothing is certain, the picture is returned as it
-    is.
-    """
-    import cv2
-
-    small, bright, closed = _find_bright(gray)
-    numbers, stats = find_connected(closed)
-    if len(stats) == 1:
-        return gray
-    sheet = numbers == 1 + int(np.argmax(stats[1:, 4]))
-    desk = _find_desk(sheet)
-    if sheet.mean() < LEAST_SHEET or desk.mean() < LEAST_DESK:
-        return gray
-    outlines, _ = cv2.findContours((~desk).view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    outline = max(outlines, key=cv2.contourArea)
-    if cv2.contourArea(outline) < CONVEX * cv2.contourArea(cv2.convexHull(outline)):
-        return gray
-    paper = bright & ~desk
-    step = float(np.median(small[paper])) - float(np.median(small[desk]))
-    if step < LEAST_STEP or small[desk].std() > DESK_SPREAD * step:
-        return gray
-    change = cv2.morphologyEx(small, cv2.MORPH_GRADIENT, np.ones((EDGE_PX, EDGE_PX), np.uint8))
-    edge = cv2.dilate(desk.view(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_) & ~desk
-    inside = cv2.erode((~desk).view(np.uint8), np.ones((9, 9), np.uint8)).view(np.bool_)
-    ink = cv2.morphologyEx(small, cv2.MORPH_BLACKHAT, np.ones((15, 15), np.uint8)) > INK_STEP
-    if not inside.any() or np.median(change[edge]) < step / 2 or ink[inside].mean() < LEAST_INK:
-        return gray
-    reach_px = float(cv2.distanceTransform(desk.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5).max())
-    dark = inside & (small < float(np.median(small[paper])) - step / 2)
-    if dark.any() and reach_px < DESK_STROKES * measure_stroke(dark * np.uint8(255)):
-        return gray  # it may be a digit at the border
-    return _fill(gray, small, desk, np.asarray(cv2.erode(paper.view(np.uint8), np.ones((5, 5))), np.uint8))
-
-
-def _find_desk(sheet: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return what lies around a sheet: all outside of it that hangs together with the border."""
-    numbers, _ = find_connected(~sheet)
-    rim = np.unique(np.concatenate([numbers[0], numbers[-1], numbers[:, 0], numbers[:, -1]]))
-    return np.asarray(np.isin(numbers, rim[rim > 0]), np.bool_)
-
-
-def _fill(gray: Gray, small: Gray, desk: NDArray[np.bool_], paper: Gray) -> Gray:
-    """Return the picture with the level of the nearest paper on the desk; all but `gray` is of the copy."""
-    import cv2
-
-    if not paper.any():
-        return gray
-    _, nearest = cv2.distanceTransformWithLabels(
-        1 - paper, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    levels = np.zeros(int(nearest.max()) + 1, np.uint8)
-    levels[nearest[paper > 0]] = small[paper > 0]
-    size = gray.shape[::-1]
-    covered = cv2.dilate(desk.view(np.uint8), np.ones((2 * RIM_PX + 1, 2 * RIM_PX + 1), np.uint8))
-    mask = cv2.resize(covered, size, interpolation=cv2.INTER_NEAREST) > 0
-    # Smooth, for else the paper would have stripes.
-    filled = cv2.GaussianBlur(np.where(covered > 0, levels[nearest], small), (0, 0), 4)
-    return np.asarray(
-        np.where(mask, cv2.resize(filled, size, interpolation=cv2.INTER_LINEAR), gray), np.uint8
-    )
-
-
-def _find_corners(outline: NDArray[Any]) -> Corners | None:
+def _simplify(outline: NDArray[Any]) -> Corners | None:
     """Return four corners that an outline has, clockwise from the upper left; None where it has not four."""
     import cv2
 
@@ -188,3 +224,45 @@ def flatten_sheet(gray: Gray, corners: Corners) -> tuple[Gray, NDArray[np.float6
         borderMode=cv2.BORDER_REPLICATE,
     )
     return np.asarray(flat, np.uint8), np.asarray(to_picture, np.float64)
+
+
+def cover_desk(gray: Gray, sheet: Sheet) -> Gray:
+    """Return a picture with what a sheet lies on covered, as if the paper went on there."""
+    import cv2
+
+    small = np.asarray(cv2.GaussianBlur(shrink(gray, COPY_PX), (0, 0), SOFTENING_PX), np.uint8)
+    blank = small >= (1 - INK_PORTION) * _close(small, max(5, round(STROKES * max(small.shape)) | 1))
+    inner = cv2.erode(sheet.view(np.uint8), np.ones((MENDED_PX, MENDED_PX), np.uint8)) > 0
+    return _fill(gray, small, ~sheet, (inner & blank).view(np.uint8))
+
+
+def _grow(mask: Gray, across_px: int, down_px: int) -> Gray:
+    """Return what is 1 in a mask, so many pixels wider to the left and right, up and down."""
+    import cv2
+
+    return np.asarray(cv2.dilate(mask, np.ones((2 * down_px + 1, 2 * across_px + 1), np.uint8)), np.uint8)
+
+
+def _fill(gray: Gray, small: Gray, desk: NDArray[np.bool_], paper: Gray) -> Gray:
+    """Return the picture with the level of the nearest paper on the desk; all but `gray` is of the copy."""
+    import cv2
+
+    if not paper.any():
+        return gray
+    _, nearest = cv2.distanceTransformWithLabels(
+        1 - paper, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    levels = np.zeros(int(nearest.max()) + 1, np.uint8)
+    levels[nearest[paper > 0]] = small[paper > 0]
+    size = gray.shape[::-1]
+    covered = _grow(desk.view(np.uint8), RIM_PX, RIM_PX)
+    aside, down = _grow(covered, ACUTE_PX, 0), _grow(covered, 0, ACUTE_PX)
+    for rim in (slice(RIM_PX), slice(-RIM_PX, None)):
+        covered[rim] |= aside[rim]
+        covered[:, rim] |= down[:, rim]
+    mask = cv2.resize(covered, size, interpolation=cv2.INTER_NEAREST) > 0
+    # Smooth, for else the paper would have stripes.
+    filled = cv2.GaussianBlur(np.where(covered > 0, levels[nearest], small), (0, 0), 4)
+    return np.asarray(
+        np.where(mask, cv2.resize(filled, size, interpolation=cv2.INTER_LINEAR), gray), np.uint8
+    )
