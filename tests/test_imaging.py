@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from drawing import draw_seven
 from mnistry import ImageError, imaging, load_mnist
+from mnistry.imaging import find_even_level, find_polarity
 from mnistry.pages import SHORTEST_PX, find_writing
+from mnistry.paper import find_page_ink
 from mnistry.segmentation import paint_marks
 
 
@@ -232,3 +234,27 @@ def test_importing_imaging_loads_neither_opencv_nor_pillow() -> None:
     program = "import sys, mnistry.imaging, mnistry.reader; print({'cv2', 'PIL'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
+
+
+def test_paper_that_is_even_to_the_last_pixel_is_known() -> None:
+    drawing = np.full((60, 80), 250, np.uint8)
+    assert find_even_level(drawing) == 250
+    drawing[20:40, 30:50] = 20
+    assert find_even_level(drawing) == 250
+    assert find_even_level(255 - drawing) == 5
+    noisy = drawing + np.random.default_rng(0).integers(0, 5, drawing.shape, np.uint8)
+    assert find_even_level(noisy) is None  # a photo
+    drawing[:, :10] = 180  # a frame, or a desk
+    assert find_even_level(drawing) is None
+
+
+@pytest.mark.parametrize("invert", [False, True])
+@pytest.mark.parametrize("pen", [2, 30, 90])
+def test_drawings_have_their_polarity_however_wide_the_brush(pen: int, invert: bool) -> None:
+    drawing = np.full((280, 280), 255, np.uint8)
+    cv2.line(drawing, (140, 60), (140, 220), 0, pen)
+    drawing = 255 - drawing if invert else drawing
+    assert find_polarity(drawing) == invert
+    ink = find_page_ink(drawing)
+    assert ink[140, 140] == 255
+    assert ink[10, 10] == 0

@@ -1,5 +1,6 @@
 """Of one digit: is its ink light, where is it, and what would MNIST have made of it?
 
+    find_even_level  gray -> the level of paper without light and shadow, as in a drawing
     find_polarity    gray -> is the ink lighter than the paper?
     find_box         ink -> where the digit is
     center_digit     ink of one digit -> (28, 28), as MNIST was made
@@ -18,6 +19,7 @@ from mnistry.pictures import Gray, resize, shrink
 
 Box: TypeAlias = tuple[int, int, int, int]
 
+EVEN, EVEN_RIM = 0.4, 0.9  # of the picture, and of its border, has one level, if the paper is even
 POLARITY_PX = 100  # longest side of the copy on which the polarity is found
 
 DIGIT_PX = 28
@@ -30,13 +32,28 @@ FINE_PX = 80  # length of a digit while its strokes are measured and widened
 CENTER_PX = 14.0  # index of the row and the column on which MNIST puts the centre of mass
 
 
+def find_even_level(gray: Gray) -> int | None:
+    """Return the level of paper that is even to the last pixel, as in drawings; None for any other."""
+    import cv2
+
+    counts = cv2.calcHist([gray], [0], None, [256], [0, 256]).ravel()
+    level = int(np.argmax(counts))
+    rim = np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])
+    even = counts[level] >= EVEN * gray.size and np.count_nonzero(rim == level) >= EVEN_RIM * rim.size
+    return level if even else None
+
+
 def find_polarity(gray: Gray) -> bool:
     """Return whether the ink is lighter than the paper.
 
-    Ink is what differs most from the middle brightness around it, whatever light and shadow do at large.
+    Ink is what differs from even paper, or else what differs most from the middle brightness around it,
+    whatever light and shadow do at large.
     """
     import cv2
 
+    level = find_even_level(gray)
+    if level is not None:
+        return float(gray.mean()) > level
     small = shrink(gray, POLARITY_PX)
     radius = min(127, max(1, min(small.shape) // 4))
     around = cv2.medianBlur(small, 2 * radius + 1)  # which continues the picture by its border's pixels

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistry.errors import ImageError
-from mnistry.imaging import find_polarity, measure_stroke
+from mnistry.imaging import find_even_level, find_polarity, measure_stroke
 from mnistry.pictures import Gray, shrink
 from mnistry.rules import remove_frames, remove_rules
 
@@ -103,7 +103,9 @@ def _measure_grain(raised: Floats, threshold: Floats) -> float:
     """Return the standard deviation of the paper, of which a few outliers (printed lines) are no part."""
     raised, threshold = _sample(raised), _sample(threshold)
     paper = raised[raised < threshold]
-    return 1.4826 * float(np.median(np.abs(paper - np.median(paper)))) if paper.size else 0.0
+    if 2 * np.count_nonzero(paper) <= paper.size:  # as in most drawings: quick
+        return 0.0
+    return 1.4826 * float(np.median(np.abs(paper - np.median(paper))))
 
 
 def _sample(field: NDArray[Any]) -> NDArray[Any]:
@@ -142,10 +144,14 @@ def flatten_paper(bright: Gray) -> Floats:
 
     The paper is what is left of a picture with bright ink when it is opened with a window wider than the
     strokes. The narrowest window is taken whose ink has the picture's sharp outlines: the narrower it is,
-    the better it follows light and shadow, but one narrower than the strokes takes them for paper.
+    the better it follows light and shadow, but one narrower than the strokes takes them for paper. Where the
+    paper is even, as in drawings, its level is known.
     """
     import cv2
 
+    level = find_even_level(bright)
+    if level is not None and int(bright.max()) >= level + LEAST_CONTRAST:
+        return bright.astype(np.float32) - np.float32(level)
     levels = shrink(bright, SMALL_PX)
     small = levels.astype(np.float32)
     edges = find_edges(small)
