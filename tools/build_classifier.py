@@ -1,20 +1,22 @@
 """Build the classifier that comes with mnistry: src/mnistry/assets/classifier.onnx.
 
-The flagship network learns the MNIST training digits together with what reading pictures brings along: the
-segments of composed lines as the page reader cuts them, digits in forms that MNIST lacks, and marks that are
-no digits, for which it has a class of its own. All of it is made from training digits only. The last 5,000
+Networks of the flagship's kind, one a seed, answer together. Each learns the MNIST training digits together
+with what reading pictures brings along: the segments of composed lines as the page reader cuts them, digits
+in forms that MNIST lacks, and marks that are no digits, for which it has a class of its own. All of it is
+made from training digits only, anew for each seed. The last 5,000
 training digits, with marks and segments made from them alone, are kept to calibrate with; the test images are
 read once, at the end, for the figures.
 
-    python tools/build_classifier.py RUN [--seed 0] [--epochs 9] [--lines 6000]
+    python tools/build_classifier.py RUNS [--seeds 1 2] [--epochs 9] [--lines 6000]
 
-RUN is the run directory; the same command goes on with a run that was stopped.
+The runs are RUNS/seed-1 and so on; the same command goes on with one that was stopped.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,12 +24,12 @@ import numpy as np
 
 from mnistry import Dataset, load_mnist, resume, train
 from mnistry.calibration import ece_with_interval, fit_calibration
-from mnistry.classifier import NOT_A_DIGIT, SHIPPED, Classifier
+from mnistry.classifier import NOT_A_DIGIT, SHIPPED, Classifier, Metadata
 from mnistry.evaluation import evaluate
 from mnistry.exporting import export_onnx
 from mnistry.exporting.checking import describe_run
 from mnistry.metrics import softmax
-from mnistry.models import as_classifier
+from mnistry.models import as_classifier, average
 from mnistry.runs import Run
 from mnistry.synthesis import make_outliers
 from mnistry.synthesis.forms import draw_forms
@@ -69,43 +71,45 @@ def load_parts(lines: int, seed: int) -> tuple[Dataset, Dataset, float]:
     return joined, replace(test, class_names=NAMES), len(validation) / len(joined)
 
 
+def train_seed(path: Path, seed: int, epochs: int, lines: int) -> Run:
+    """The finished run of one network: trained now, gone on with, or found there."""
+    if (path / "run.json").exists() and Run.open(path).status == "finished":
+        return Run.open(path)
+    training, test, share = load_parts(lines, seed)
+    print(f"{len(training):,} images, {np.bincount(training.labels).tolist()} by class", flush=True)
+    if (path / "run.json").exists():
+        return resume(path, (training, test))
+    return train((training, test), recipe="best", out=path, seed=seed, epochs=epochs, validation=share)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("run", type=Path)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("runs", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--epochs", type=int, default=9)
     parser.add_argument("--lines", type=int, default=6_000, help="of which segments are made")
     parser.add_argument("--out", type=Path, default=SHIPPED)
     arguments = parser.parse_args()
-
-    training, test, share = load_parts(arguments.lines, arguments.seed)
-    print(f"{len(training):,} images, {np.bincount(training.labels).tolist()} by class", flush=True)
-    if (arguments.run / "run.json").exists():
-        run = resume(arguments.run, (training, test))
-    else:
-        run = train(
-            (training, test),
-            recipe="best",
-            out=arguments.run,
-            seed=arguments.seed,
-            epochs=arguments.epochs,
-            validation=share,
-        )
-    export(run, arguments.out)
+    runs = [
+        train_seed(arguments.runs / f"seed-{seed}", seed, arguments.epochs, arguments.lines)
+        for seed in arguments.seeds
+    ]
+    export(runs, arguments.out)
 
 
-def export(run: Run, path: Path) -> None:
-    """Write the file with its provenance, and print what belongs on its card."""
+def export(runs: Sequence[Run], path: Path) -> None:
+    """Write the file of all networks with its provenance, and print what belongs on its card."""
     digits, test = load_mnist()
     kept, labels = digits.images[-VALIDATION:], digits.labels[-VALIDATION:]
-    calibration = fit_calibration(
-        labels, as_classifier(run.load_model())(kept), seed=run.record["config"]["seed"]
-    )
-    metadata = replace(describe_run(run), calibration=calibration)
-    metadata = replace(metadata, provenance={**metadata.provenance, "built by": "tools/build_classifier.py"})
-    print(export_onnx(run, path, images=test.images, metadata=metadata))
+    models = [run.load_model() for run in runs]
+    classify = average([as_classifier(model) for model in models])
+    calibration = fit_calibration(labels, classify(kept), seed=runs[0].record["config"]["seed"])
+    origins = [origin for run in runs for origin in describe_run(run).provenance["runs"]]
+    provenance = {"runs": origins, "built by": "tools/build_classifier.py"}
+    metadata = Metadata(NAMES, calibration=calibration, provenance=provenance)
+    print(export_onnx(models, path, images=test.images, metadata=metadata))
     classifier = Classifier(path)
     logits = classifier.calibrated_logits(test.images)
     evaluation = evaluate(classifier.calibrated_logits, test)

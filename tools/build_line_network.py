@@ -170,8 +170,11 @@ def cut_width(strips: np.ndarray) -> np.ndarray:
     return strips[:, :, : WIDTH_STEP * -(-(used + PADDING_PX) // WIDTH_STEP)]
 
 
-def train(folder: Path, epochs: int, learning_rate: float, out: Path) -> None:
-    """Train on the strips in the folder, write the network after each epoch, and print how good it is."""
+def train(folder: Path, epochs: int, learning_rate: float, out: Path, start: Path | None = None) -> None:
+    """Train on the strips in the folder, write the network after each epoch, and print how good it is.
+
+    `start` is the state that an earlier training left, whose average of the weights to begin with.
+    """
     import torch
     from torch.nn import functional
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -184,6 +187,10 @@ def train(folder: Path, epochs: int, learning_rate: float, out: Path) -> None:
 
     torch.manual_seed(0)
     network = build_network().to(memory_format=torch.channels_last)
+    if start is not None:
+        earlier = AveragedModel(network, use_buffers=True)
+        earlier.load_state_dict(torch.load(start)["average"])
+        network = earlier.module
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(EMA), use_buffers=True)
     optimizer = torch.optim.AdamW(network.parameters(), learning_rate, weight_decay=WEIGHT_DECAY, fused=True)
     steps = len(strips) // BATCH
@@ -260,10 +267,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="0 is for the strips to measure with")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--learning-rate", type=float, default=0.004)
+    parser.add_argument("--start", type=Path, help="state.pt of an earlier training, to go on from")
     parser.add_argument("--out", type=Path, default=SHIPPED)
     arguments = parser.parse_args()
     if arguments.task == "train":
-        train(arguments.folder, arguments.epochs, arguments.learning_rate, arguments.out)
+        train(arguments.folder, arguments.epochs, arguments.learning_rate, arguments.out, arguments.start)
         return
     digits, _ = load_mnist()
     part = slice(-KEPT, None) if arguments.seed == 0 else slice(None, -KEPT)

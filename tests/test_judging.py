@@ -1,0 +1,90 @@
+"""Which way to read a line, when a second judge sees the line uncut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnistry.cutting import Piece
+from mnistry.decoding import Segment, find_paths
+from mnistry.judging import MOST_SEEN, TRUST, Cut, choose
+
+WIDTH = 40
+
+
+def draw_line(answers: Sequence[dict[int, float]]) -> Cut:
+    """A line of one piece a digit, each with these probabilities to the classifier."""
+    ink = np.full((64, 30), 255, np.uint8)
+    pieces = [Piece((WIDTH * i, 0, 30, 64), ink, i, 0.0) for i in range(len(answers))]
+    segments = {}
+    for i, answer in enumerate(answers):
+        probabilities = np.zeros(10)
+        probabilities[list(answer)] = list(answer.values())
+        segments[i, i + 1] = Segment(i, i + 1, pieces[i].box, np.zeros((28, 28), np.uint8), probabilities)
+    return pieces, segments, 6.0
+
+
+def see(labels: Sequence[int], sure: float = 0.98) -> NDArray[np.float64]:
+    """What a judge gives that sees these digits, one after the other."""
+    rows = np.full((2 * len(labels) + 1, 11), (1 - sure) / 10)
+    rows[::2, 0] = sure
+    for place, label in enumerate(labels):
+        rows[2 * place + 1, 1 + label] = sure
+    return np.log(rows / rows.sum(axis=1, keepdims=True))
+
+
+def predict(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    return np.full((len(images), 10), 0.1)
+
+
+def read(answers: Sequence[dict[int, float]], seen: Sequence[int] | None, fits=lambda labels: True):
+    line = draw_line(answers)
+    paths = find_paths(*line, 16)
+    ink = np.zeros((128, WIDTH * len(answers)), np.uint8)
+    see_line = None if seen is None else lambda ink: see(seen)
+    return choose(paths, line, ink, predict, see_line, fits)
+
+
+UNSURE = [{4: 0.99}, {9: 0.6, 4: 0.38}, {1: 0.97}]
+
+
+def test_without_a_second_judge_the_cheapest_way_is_taken() -> None:
+    assert read(UNSURE, None).labels == (4, 9, 1)
+
+
+def test_the_second_judge_decides_where_the_classifier_is_unsure() -> None:
+    assert read(UNSURE, (4, 4, 1)).labels == (4, 4, 1)
+    assert read(UNSURE, (4, 9, 1)).labels == (4, 9, 1)
+
+
+def test_confidences_are_the_mean_of_both_judges() -> None:
+    second = read(UNSURE, (4, 4, 1)).segments[1]
+    assert abs(second.confidence - ((1 - TRUST) * 0.38 + TRUST * second.seen)) < 1e-9
+    assert second.seen > 0.9
+
+
+def test_the_second_judge_does_not_overrule_a_sure_classifier_by_half() -> None:
+    sure = [{4: 0.9999}, {9: 0.9999}, {1: 0.9999}]
+    line = draw_line(sure)
+    doubtful = choose(
+        find_paths(*line, 16),
+        line,
+        np.zeros((128, 3 * WIDTH), np.uint8),
+        predict,
+        lambda ink: see((4, 4, 1), 0.5),
+        lambda labels: True,
+    )
+    assert doubtful.labels == (4, 9, 1)
+
+
+def test_what_does_not_fit_is_not_proposed() -> None:
+    # The classifier gives no 7 any chance: only a proposal could have it.
+    assert read(UNSURE, (7, 4, 1)).labels == (7, 4, 1)
+    assert read(UNSURE, (7, 4, 1), lambda labels: labels[0] == 4).labels[0] == 4
+
+
+def test_long_lines_are_left_to_the_classifier() -> None:
+    answers = [{9: 0.6, 4: 0.38}] * (MOST_SEEN + 1)
+    assert set(read(answers, (4,) * len(answers)).labels) == {9}
