@@ -172,6 +172,13 @@ def test_the_hole_of_a_0_is_no_sheet(width: int) -> None:
     assert read(picture).text == "0"
 
 
+@pytest.mark.parametrize("width", [40, 70, 90])
+def test_a_bold_round_digit_is_no_sheet(width: int) -> None:
+    picture = np.full((300, 280), 8, np.uint8)
+    cv2.ellipse(picture, (140, 150), (60, 80), 0, 0, 360, 250, width)
+    assert find_sheet(picture) is None
+
+
 def test_what_is_left_of_a_desk_where_the_sheet_leaves_the_picture_is_no_1() -> None:
     # The left edge leaves the picture at an acute angle.
     corners = [(-30, -60), (850, -30), (900, 700), (80, 700)]

@@ -32,6 +32,11 @@ LEAST_SHEET = 0.2  # of the picture
 LEAST_DESK = 0.003  # of the picture
 MENDED_PX = 9  # of the copy: notches and gaps of a sheet's outline
 CONVEX = 0.97  # of its convex hull a sheet fills
+BOWED, STRAIGHT = (
+    0.02,
+    0.95,
+)  # a polygon whose sides are so many of its lengths off, at most, fills so much of it
+BOWED, STRAIGHT = 0.02, 0.95  # of its length it may be bowed; of it a polygon within that fills so much
 RING_PX = (2, 7)  # of the copy: so far from the outline it is compared on both sides,
 ALONG_PX = 15  # in the mean over so many
 LEAST_STEP, USUAL_STEP = 8, 25  # gray levels there, nearly everywhere and in the median,
@@ -108,15 +113,18 @@ def _trace(part: Gray) -> NDArray[Any]:
 def _measure_outline(small: Gray, sheet: Sheet) -> float:
     """Return the length of a sheet's outline, times the gray levels that nearly all of it is a step of.
 
-    0 where it is no sheet: not convex, the step too small or too soft, or what is around as bright as it.
+    0 where it is no sheet: not convex, its sides not straight, the step too small or too soft, or what is
+    around as bright as it.
     """
     import cv2
 
     desk = ~sheet
     outline = _trace(sheet.view(np.uint8))
-    if desk.mean() < LEAST_DESK or cv2.contourArea(outline) < CONVEX * cv2.contourArea(
-        cv2.convexHull(outline)
-    ):
+    hull = cv2.convexHull(outline)
+    area, simple = cv2.contourArea(hull), cv2.approxPolyDP(hull, BOWED * cv2.arcLength(hull, True), True)
+    if desk.mean() < LEAST_DESK or cv2.contourArea(outline) < CONVEX * area:
+        return 0.0
+    if cv2.contourArea(simple) < STRAIGHT * area:
         return 0.0
     if (small[desk] > np.median(small[sheet])).mean() > MOST_BRIGHT:
         return 0.0
