@@ -44,3 +44,25 @@ def test_a_space_stands_where_a_gap_was_meant_as_one(marks, gaps, text):
 def test_long_names_are_apart():
     line = Line(tuple(Digit(name, (0, 0, 9, 9), 0.9, (), True, IMAGE) for name in ("ten", "two")))
     assert line.text == "ten two"
+
+
+def place(*marks: tuple[str, int, int, int]) -> Line:
+    """Digits with their left edge, width and height; "?" is a mark that is refused."""
+    digits = []
+    for label, left, width, height in marks:
+        accepted = label != "?"
+        digits.append(Digit(label if accepted else "8", (left, 0, width, height), 0.9, (), accepted, IMAGE))
+    return Line(tuple(digits))
+
+
+def test_a_thin_1_among_digits_that_are_evenly_written_has_no_space_beside_it():
+    line = [("4", 0, 60, 100), ("7", 100, 60, 100), ("1", 230, 15, 100), ("9", 310, 60, 100)]
+    assert place(*line).text == "4719"
+    assert place(*line[:2], ("1", 300, 15, 100), ("9", 380, 60, 100)).text == "47 19"
+
+
+def test_a_dot_in_a_gap_makes_no_space_of_it():
+    far = [("5", 0, 60, 100), ("2", 160, 60, 100), ("9", 320, 60, 100), ("1", 480, 60, 100)]
+    assert place(*far).text == "5291"
+    assert place(*far[:2], ("?", 262, 15, 18), *far[2:]).text == "5291"
+    assert place(*far[:2], ("?", 245, 40, 90), *far[2:]).text == "52 91"

@@ -185,3 +185,21 @@ def test_what_is_left_of_a_desk_where_the_sheet_leaves_the_picture_is_no_1() -> 
     for shift in (-20, 0, 20):
         photo = lay(write("4071"), np.add(corners, (shift, 0)), desk=40)
         assert read(photo).text.replace(" ", "") == "4071", shift
+
+
+@pytest.mark.parametrize("grain", [5, 8])
+def test_a_sheet_on_wood_is_found_and_one_that_is_small_too(grain: int) -> None:
+    rng = np.random.default_rng(3)
+    photo = lay(write("4071"), desk=100).astype(np.float32)
+    streaks = cv2.resize(rng.normal(0, 1, (330, 16)).astype(np.float32), (800, 650))
+    on_desk = np.ones(photo.shape, np.uint8)
+    cv2.fillPoly(on_desk, [CORNERS.astype(np.int32)], 0)
+    photo = np.clip(photo + grain * streaks * on_desk, 0, 255).astype(np.uint8)
+    found = find(photo)
+    assert found is not None
+    np.testing.assert_allclose(found, CORNERS, atol=6)
+    wide = cv2.copyMakeBorder(photo, 300, 400, 500, 500, cv2.BORDER_REFLECT)
+    wide[:300], wide[950:] = 100, 100  # or the sheet would be mirrored
+    wide[:, :500], wide[:, 1300:] = 100, 100
+    assert find(wide) is not None
+    assert read(wide).text.replace(" ", "") == "4071"

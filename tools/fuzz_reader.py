@@ -53,7 +53,7 @@ def interpret(data: bytes) -> tuple[np.ndarray, dict[str, object]]:
         known["expect"] = 1 + head[3] % 7
     elif head[1] & 8:
         known["pattern"] = r"1\d*(00)?"
-    return gray[:96, :96], known
+    return gray[:160, :160], known
 
 
 def try_decoder(data: bytes) -> None:

@@ -22,6 +22,8 @@ WIDE_GAP = 0.8  # between two digits, in their median height: there a space was 
 WIDER = 1.8  # if it is so many times the median gap of a line whose
 FEW_GAPS = 3  # or more gaps are all larger than
 LOOSE_GAP = 0.25
+NARROW = 0.5  # of that height: what is less wide counts as so wide
+LARGE = 0.5  # of that height: what is less high and refused is a dot
 
 
 @dataclass(frozen=True)
@@ -82,15 +84,21 @@ class Line:
         """The accepted digits in one string, with a space where a gap is wide or names are long.
 
         Where digits stand far apart all along the line, only a gap wider than the others is one, or one in
-        which something refused stands.
+        which something refused stands that is no dot. A thin 1 counts as wide as others, or evenly written
+        digits would have wide gaps beside it.
         """
-        places = [place for place, digit in enumerate(self.digits) if digit.accepted]
-        accepted = [self.digits[place] for place in places]
+        accepted = [digit for digit in self.digits if digit.accepted]
         if not accepted:
             return ""
         long_names = any(len(digit.label) > 1 for digit in accepted)
-        gaps = [right.box[0] - left.box[0] - left.box[2] for left, right in pairwise(accepted)]
-        wide = WIDE_GAP * float(np.median([digit.box[3] for digit in accepted]))
+        height = float(np.median([digit.box[3] for digit in accepted]))
+        large = [digit for digit in self.digits if digit.accepted or digit.box[3] > LARGE * height]
+        places = [place for place, digit in enumerate(large) if digit.accepted]
+        lacking = [max(0.0, NARROW * height - digit.box[2]) / 2 for digit in accepted]
+        starts = [digit.box[0] - lack for digit, lack in zip(accepted, lacking, strict=True)]
+        ends = [digit.box[0] + digit.box[2] + lack for digit, lack in zip(accepted, lacking, strict=True)]
+        gaps = [start - end for start, end in zip(starts[1:], ends[:-1], strict=True)]
+        wide = WIDE_GAP * height
         loose = len(gaps) >= FEW_GAPS and min(gaps) > LOOSE_GAP / WIDE_GAP * wide
         usual = max(wide, WIDER * float(np.median(gaps))) if loose else wide
         text = accepted[0].label

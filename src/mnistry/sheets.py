@@ -28,7 +28,8 @@ COPY_PX = 320  # longest side of the copy on which the sheet is found
 SOFTENING_PX = 1.0  # of the copy, standard deviation
 STROKES = 1 / 22  # of the copy's longest side: writing up to this wide does not divide a sheet
 SLOPES = (10, 14, 20, 28)  # gray levels from pixel to pixel, one of which parts the sheet from what is around
-LEAST_SHEET = 0.2  # of the picture
+LEAST_SHEET = 0.2  # of the picture,
+LEAST_FLAT, FILLED = 0.08, 0.96  # or so much where it has four corners, of which it fills so much
 LEAST_DESK = 0.003  # of the picture
 MENDED_PX = 9  # of the copy: notches and gaps of a sheet's outline
 CONVEX = 0.97  # of its convex hull a sheet fills
@@ -47,11 +48,13 @@ SHARP = 0.5  # of that step is gone: a shadow's edge is softer
 MOST_BRIGHT = 0.25  # of a desk is brighter than most of the sheet
 LEAST_INK, INK_PORTION = 0.001, 0.1  # of the sheet is darker by such a portion of the paper around,
 INK_STEP = 12  # and by so many gray levels
-MOST_INK = 0.5  # times as much as on the sheet such ink may be beside it: writing there is on paper, too
+GRAIN = 0.75  # times as deep as the writing on the sheet ink must be to count beside it;
+MOST_INK = (
+    0.5  # so much of it may be there, for that on the sheet: else there is writing, so it is paper, too
+)
 BROAD = 1 / 6  # of the copy's longest side: the widest strokes that a digit along the border has
 DESK_STROKES = 2.0  # widths of the strokes on the sheet that it reaches into the picture, at least
 INSIDE = 0.01  # of the longest side, at least, the corners lie within the picture
-LEAST_FLAT, FILLED = 0.25, 0.96  # of the picture a sheet with four corners has, and of these it fills
 CORNER_TOLERANCE = 0.03  # of the outline's length
 LEAST_ANGLE_DEG = 50.0
 INSET = 0.012  # of the sheet's sides: its edge and its shadow are left out
@@ -68,15 +71,17 @@ def find_sheet(gray: Gray) -> Sheet | None:
 
     small = np.asarray(cv2.GaussianBlur(shrink(gray, COPY_PX), (0, 0), SOFTENING_PX), np.uint8)
     darkest = min(float(side.min()) for side in (small[0], small[-1], small[:, 0], small[:, -1]))
-    if min(small.shape) <= 2 * RING_PX[1] or (small >= darkest + LEAST_STEP).mean() < LEAST_SHEET:
+    if min(small.shape) <= 2 * RING_PX[1] or (small >= darkest + LEAST_STEP).mean() < LEAST_FLAT:
         return None  # as most drawings: quick
     paper = _close(small, max(5, round(STROKES * max(small.shape)) | 1))
     slope = cv2.morphologyEx(paper, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
     best, most = None, 0.0
     for steepest in SLOPES:
         numbers, stats = find_connected(slope < steepest)
-        for number in 1 + np.flatnonzero(stats[1:, 4] >= LEAST_SHEET * small.size):
+        for number in 1 + np.flatnonzero(stats[1:, 4] >= LEAST_FLAT * small.size / 2):
             sheet = _fill_outline(numbers == number)
+            if sheet.mean() < LEAST_SHEET and find_corners(sheet, small.shape) is None:
+                continue
             certainty = _measure_outline(small, sheet)
             if certainty > most and not _is_written_around(small, paper, sheet):
                 best, most = sheet, certainty
@@ -158,14 +163,16 @@ def _is_written_around(small: Gray, paper: Gray, sheet: Sheet) -> bool:
     """
     import cv2
 
-    ink = small < paper - np.maximum(INK_STEP, INK_PORTION * paper)
+    depth = (paper - small.astype(np.float32)) / np.maximum(paper, 1)
+    ink = (depth > INK_PORTION) & (paper > small + np.float32(INK_STEP))
     margin = np.ones((MENDED_PX, MENDED_PX), np.uint8)
     inside = cv2.erode(sheet.view(np.uint8), margin).view(np.bool_)
     outside = cv2.erode((~sheet).view(np.uint8), margin).view(np.bool_)
-    written = float(ink[inside].mean()) if inside.any() else 0.0
-    if written < LEAST_INK:
+    if not inside.any() or ink[inside].mean() < LEAST_INK:
         return True
-    if outside.any() and float(ink[outside].mean()) > MOST_INK * written:
+    # The grain of wood is fainter than writing, as a portion of what is around.
+    strong = ink & (depth > GRAIN * np.percentile(depth[inside & ink], 90))
+    if outside.any() and strong[outside].mean() > MOST_INK * strong[inside].mean():
         return True
     reach_px = float(cv2.distanceTransform((~sheet).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5).max())
     paper = _close(small, round(BROAD * max(small.shape)) | 1)
