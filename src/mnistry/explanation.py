@@ -75,10 +75,7 @@ def plot_steps(
     grid = figure.add_gridspec(len(heights), 1 if stacked else 2, height_ratios=heights)
     first = [grid[i] if stacked else grid[i // 2, i % 2] for i in range(4)]
     steps = (
-        (
-            "1  the picture, or the sheet without the desk, upright, in the gray that shows the ink best",
-            page,
-        ),
+        ("1  the picture, or the sheet alone, upright, in gray", page),
         ("2  the paper flattened: light, shadow and polarity are gone", flattened),
         ("3  the ink alone, without rules and the paper's grain", 255 - ink),
         (

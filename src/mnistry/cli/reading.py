@@ -17,6 +17,8 @@ from mnistry.errors import ImageError, MnistryError
 if TYPE_CHECKING:
     from mnistry.readings import Line, Reading
 
+LIKELY = 0.05  # confidence from which the answer for a refused mark is worth telling
+
 
 def read(
     pictures: Annotated[
@@ -207,6 +209,9 @@ def _print(reading: Reading, as_json: bool, wanted: str, *, named: bool) -> None
         name = f"{reading.name}: " if named or reading.page is not None else ""
         for line in reading.lines:
             print(f"{name}{_describe(line, wanted)}")
+        if not any(line.mismatched or line.text for line in reading.lines):
+            seen = "--explain steps.png shows what was seen; a photo may have to be cropped to the paper"
+            print(f"note: nothing in {reading.name} was taken for a digit; {seen}", file=sys.stderr)
     if any(line.crowded for line in reading.lines):
         print(f"note: {reading.name} seems to hold more than one digit; --page reads all", file=sys.stderr)
 
@@ -220,7 +225,7 @@ def _describe(line: Line, wanted: str) -> str:
         text += f"  (read freely: {line.free_text or '-'})"
     if line.mismatched:
         return f"{text}  (refused: {wanted})"
-    if len(line.digits) == 1 and refused:
+    if len(line.digits) == 1 and refused and refused[0].confidence >= LIKELY:
         return f"{text}  (refused: {refused[0].label}? {refused[0].confidence:.3f})"
     if refused:
         marks = "1 mark that is no digit" if len(refused) == 1 else f"{len(refused)} marks that are no digits"

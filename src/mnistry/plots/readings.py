@@ -22,6 +22,7 @@ TILE_PX = 28
 GAP_PX = 6  # between two of them
 CAPTION_PX = 13  # room below each
 BESIDE, BELOW = 6, 14  # columns of them,
+LONG = 9  # digits of a line that still stand in one row beside the picture
 DENSE_FROM, DENSE_BESIDE = 30, 12  # and from so many digits, beside the picture, more and smaller ones
 LONGEST_TITLE = 80  # letters
 LETTER_PT = (4.5, 13)  # the smallest and the largest letters at a box
@@ -51,7 +52,8 @@ def plot_reading(
     height, width = size or picture.shape[:2]
     wide = width >= WIDE * height
     digits = sum(len(line.digits) for line in lines)
-    beside = BESIDE if digits < DENSE_FROM else DENSE_BESIDE
+    longest = max((len(line.digits) for line in lines), default=0)
+    beside = max(BESIDE, min(longest, LONG)) if digits < DENSE_FROM else DENSE_BESIDE
     columns = min(BELOW if wide else beside, max(3, digits))
     rows = sum(-(-len(line.digits) // columns) for line in lines)
     # Height per width of what the network saw.
@@ -86,6 +88,8 @@ def _draw_boxes(
         picture, cmap="gray", vmin=0, vmax=255, extent=(0, width, height, 0), interpolation=interpolation
     )
     ax.set_axis_off()
+    rim = [0, width, width, 0, 0], [0, 0, height, height, 0]  # white pictures would have none
+    ax.plot(*rim, color=MUTED, linewidth=0.5)
     points = 72 * FIGURE_INCHES * (1.0 if width >= WIDE * height else 0.58) / width  # a pixel
     halo = {"facecolor": PAPER, "alpha": 0.75, "edgecolor": "none", "boxstyle": "square,pad=0.1"}
     for digit, named in _list_named(lines):
@@ -93,10 +97,12 @@ def _draw_boxes(
         colour = BLUE if digit.accepted else RUST
         style = "-" if digit.accepted else (0, (3, 2))
         ax.add_patch(
-            Rectangle((x, y), columns, rows, fill=False, edgecolor=colour, linewidth=1.2, linestyle=style)
+            Rectangle(
+                (x, y), columns, rows, fill=False, edgecolor=colour, linewidth=1.2, linestyle=style, zorder=4
+            )  # above the halos of the letters
         )
         letters = float(np.clip(LETTER_PORTION * rows * points, *LETTER_PT))
-        text: dict[str, Any] = {"color": colour, "bbox": halo, "ha": "center", "clip_on": True}
+        text: dict[str, Any] = {"color": colour, "bbox": halo, "ha": "center"}
         name = digit.label if named else "?"
         ax.text(x + columns / 2, y, name, va="bottom", fontsize=letters, fontweight="bold", **text)
         if named:
