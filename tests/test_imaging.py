@@ -145,7 +145,7 @@ def test_faint_ink_is_refused_in_words_that_help() -> None:
         find_ink(seven, name="'seven.jpg' (480 x 640)")
     assert str(caught.value) == (
         "no ink found in 'seven.jpg' (480 x 640): a contrast of 13 gray levels once the light is evened out, "
-        "where at least 20 are needed. Photograph the digits in better light"
+        "where at least 20 are needed. Photograph the digits in better light."
     )
 
 
@@ -245,6 +245,26 @@ def test_paper_that_is_even_to_the_last_pixel_is_known() -> None:
     assert find_even_level(noisy) is None  # a photo
     drawing[:, :10] = 180  # a frame, or a desk
     assert find_even_level(drawing) is None
+
+
+def test_a_form_with_white_fields_is_no_drawing_on_even_paper() -> None:
+    form = np.full((200, 300), 225, np.uint8)
+    form[60:140, 40:260] = 255
+    cv2.putText(form, "1", (120, 130), cv2.FONT_HERSHEY_SIMPLEX, 2.4, 20, 5)
+    assert find_even_level(form) is None
+    assert not find_polarity(form)
+
+
+def test_a_shadow_on_paper_that_is_white_else_is_no_drawing_on_even_paper() -> None:
+    page = np.full((300, 300), 255.0)
+    rows, columns = np.indices(page.shape)
+    page -= 90 * np.exp(-((rows - 150) ** 2 + (columns - 150) ** 2) / 60**2)
+    cv2.line(page, (150, 100), (150, 200), 20, 8)
+    page = page.clip(0, 255).astype(np.uint8)
+    assert find_even_level(page) is None
+    ink = find_page_ink(page)
+    assert ink[150, 150] > 200
+    assert ink[150, 190] == 0
 
 
 @pytest.mark.parametrize("invert", [False, True])

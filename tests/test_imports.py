@@ -42,6 +42,7 @@ LAYERS = [
         "plots",
         "feeding",
         "rules",
+        "slopes",
         "progress",
         "engines",
     },

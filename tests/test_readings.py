@@ -66,3 +66,4 @@ def test_a_dot_in_a_gap_makes_no_space_of_it():
     assert place(*far).text == "5291"
     assert place(*far[:2], ("?", 262, 15, 18), *far[2:]).text == "5291"
     assert place(*far[:2], ("?", 245, 40, 90), *far[2:]).text == "52 91"
+    assert place(*far[:2], ("?", 228, 80, 14), *far[2:]).text == "52 91"  # a dash

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mnistry.segmentation import Mark, find_slope, find_typical_height, group_lines
+from mnistry.segmentation import Mark, group_lines
 
 
 def place(
@@ -38,25 +38,12 @@ def test_lines_that_rise_or_fall_are_found_however_far_apart_their_digits_are(sl
     assert all(mark in marks for line in found for mark in line)  # with the ink and the places they had
 
 
-@pytest.mark.parametrize("slope", [-0.2, 0.0, 0.15])
-def test_the_slope_of_a_page_is_that_of_its_lines(slope: float) -> None:
-    marks, _ = place(5, 8, 1.5, 2.2, slope, jitter=0.05)
-    boxes = boxes_of(marks)
-    assert find_slope(boxes, find_typical_height(boxes)) == pytest.approx(slope, abs=0.015)
-
-
-def test_digits_below_each_other_and_few_digits_have_no_slope() -> None:
-    column, _ = place(9, 1, 1, 1.8, 0.0)
-    assert find_slope(boxes_of(column), 40) == 0
-    assert [len(line) for line in group_lines(column)] == [1] * 9
-    two, _ = place(2, 2, 3, 2, 0.1)
-    assert find_slope(boxes_of(two), 40) == 0
-
-
-def test_dirt_has_no_say() -> None:
-    marks, _ = place(3, 5, 1.2, 2.0, 0.0)
-    rng = np.random.default_rng(1)
-    dirt = [
-        Mark((*rng.integers(0, 900, 2).tolist(), 4, 4), np.full((4, 4), 255, np.uint8)) for _ in range(40)
-    ]
-    assert find_slope(boxes_of([*marks, *dirt]), 40) == 0
+@pytest.mark.parametrize("lower", [0.8, 1.0])
+@pytest.mark.parametrize("count", [2, 4])
+def test_two_columns_of_numbers_at_other_heights_stay_apart(lower: float, count: int) -> None:
+    left, _ = place(3, count, 1.0, 2.4, 0.0)
+    right, _ = place(3, count, 1.0, 2.4, 0.0)
+    across, down = round(40 * (count + 3.0)), round(40 * lower)
+    moved = [Mark((m.box[0] + across, m.box[1] + down, *m.box[2:]), m.ink) for m in right]
+    found = group_lines([*left, *moved])
+    assert [len(line) for line in found] == [count] * 6

@@ -203,3 +203,28 @@ def test_a_sheet_on_wood_is_found_and_one_that_is_small_too(grain: int) -> None:
     wide[:, :500], wide[:, 1300:] = 100, 100
     assert find(wide) is not None
     assert read(wide).text.replace(" ", "") == "4071"
+
+
+def test_what_lies_beside_a_whole_sheet_does_not_hide_it() -> None:
+    photo = lay(write("4071"))
+    cv2.line(photo, (30, 560), (90, 640), 240, 14)  # a white pen,
+    cv2.line(photo, (730, 300), (780, 560), 8, 14)  # a black one,
+    for place in range(5):  # and keys
+        cv2.rectangle(photo, (300 + 50 * place, 590), (335 + 50 * place, 630), 15, -1)
+    assert find(photo) is not None
+    assert read(photo).text.replace(" ", "") == "4071"
+
+
+def test_a_large_sheet_with_one_small_digit_is_found() -> None:
+    paper = np.full((1000, 1300), 220, np.uint8)
+    cv2.polylines(paper, [np.array([(640, 480), (662, 480), (650, 512)])], False, 60, 3, cv2.LINE_AA)
+    photo = lay(paper, CORNERS)
+    assert find(photo) is not None
+    assert read(photo).text == "7"
+
+
+def test_of_several_sheets_none_hides_the_others() -> None:
+    upper = np.array([(100, 40), (700, 50), (690, 290), (95, 280)], np.float64)
+    photo = lay(write("4071"), upper)
+    photo[325:] = lay(write("5982"), upper)[:325]
+    assert find_sheet(photo) is None

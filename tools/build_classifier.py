@@ -1,15 +1,15 @@
 """Build the classifier that comes with mnistry: src/mnistry/assets/classifier.onnx.
 
-Networks of the flagship's kind, one a seed, answer together. Each learns the MNIST training digits together
-with what reading pictures brings along: the segments of composed lines as the page reader cuts them, digits
-in forms that MNIST lacks, and marks that are no digits, for which it has a class of its own. All of it is
-made from training digits only, anew for each seed. The last 5,000
-training digits, with marks and segments made from them alone, are kept to calibrate with; the test images are
-read once, at the end, for the figures.
+A network of the flagship's kind, or several, one a seed, that answer together. Each learns the MNIST training
+digits together with what reading pictures brings along: the segments of composed lines as the page reader
+cuts them, digits in forms that MNIST lacks, and marks that are no digits, for which it has a class of its
+own. All of it is made from training digits only, anew for each seed. The last 5,000 training digits, with
+marks and segments made from them alone, are kept to calibrate with; the test images are read once, at the
+end, for the figures.
 
-    python tools/build_classifier.py RUNS [--seeds 1 2] [--epochs 9] [--lines 6000]
+    python tools/build_classifier.py RUNS [--seeds 0] [--epochs 9] [--lines 6000]
 
-The runs are RUNS/seed-1 and so on; the same command goes on with one that was stopped.
+The runs are RUNS/seed-0 and so on; the same command goes on with one that was stopped.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("runs", type=Path)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--epochs", type=int, default=9)
     parser.add_argument("--lines", type=int, default=6_000, help="of which segments are made")
     parser.add_argument("--out", type=Path, default=SHIPPED)

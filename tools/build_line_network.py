@@ -185,6 +185,8 @@ def train(folder: Path, epochs: int, learning_rate: float, out: Path, start: Pat
     lengths = torch.from_numpy((labels != ABSENT).sum(axis=1))
     kept = np.load(folder / "0.npz")
 
+    if start is not None and (folder / "state.pt").exists():
+        raise SystemExit(f"{folder / 'state.pt'} goes on from where it is: remove it, or leave out --start")
     torch.manual_seed(0)
     network = build_network().to(memory_format=torch.channels_last)
     if start is not None:

@@ -20,6 +20,9 @@ from mnistry.pictures import Gray, resize, shrink
 Box: TypeAlias = tuple[int, int, int, int]
 
 EVEN, EVEN_RIM = 0.4, 0.9  # of the picture, and of its border, has one level, if the paper is even
+FAINT = 5  # gray levels: less is no difference
+ONE_SIDED = 0.05  # of what is darker than the paper, say, may be lighter
+WIDE = 1 / 12  # of the shorter side: no soft edge of a stroke is so wide
 POLARITY_PX = 100  # longest side of the copy on which the polarity is found
 
 DIGIT_PX = 28
@@ -33,14 +36,25 @@ CENTER_PX = 14.0  # index of the row and the column on which MNIST puts the cent
 
 
 def find_even_level(gray: Gray) -> int | None:
-    """Return the level of paper that is even to the last pixel, as in drawings; None for any other."""
+    """Return the level of paper without light and shadow, as drawings have it; None for any other.
+
+    It is the level of most of the border, what differs from it is lighter or darker, not both (or it may be a
+    form with white fields), and nothing wide is between it and the ink (or it may be a shadow).
+    """
     import cv2
 
     counts = cv2.calcHist([gray], [0], None, [256], [0, 256]).ravel()
     level = int(np.argmax(counts))
     rim = np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])
-    even = counts[level] >= EVEN * gray.size and np.count_nonzero(rim == level) >= EVEN_RIM * rim.size
-    return level if even else None
+    if counts[level] < EVEN * gray.size or np.count_nonzero(rim == level) < EVEN_RIM * rim.size:
+        return None
+    lighter, darker = float(counts[level + FAINT :].sum()), float(counts[: max(0, level - FAINT + 1)].sum())
+    if min(lighter, darker) > ONE_SIDED * max(lighter, darker):
+        return None
+    above = cv2.absdiff(gray, np.full_like(gray, level))
+    between = cv2.inRange(above, FAINT, int(above.max()) // 2)
+    window = max(3, round(WIDE * min(gray.shape)))
+    return None if cv2.erode(between, np.ones((window, window), np.uint8)).any() else level
 
 
 def find_polarity(gray: Gray) -> bool:

@@ -198,7 +198,8 @@ def flatten_page(gray: Gray) -> tuple[Gray, NDArray[np.float64]]:
     """Return the page that is read, and the (3, 3) map from its (x, y, 1) to those of the picture `gray`.
 
     A large picture is made smaller, a small one larger; of a sheet on a desk only the sheet is left, as seen
-    from straight above, or, if it is not in the picture as a whole, as it is.
+    from straight above, or, if it is not in the picture as a whole, as it is. In a cutting of fewer pixels
+    than LEAST_DESK_PX no sheet is looked for.
     """
     page = enlarge(shrink(gray, LONGEST_PX), SHORTEST_PX)
     to_picture = np.diag([gray.shape[1] / page.shape[1], gray.shape[0] / page.shape[0], 1.0])

@@ -90,13 +90,13 @@ def find_page_ink(gray: Gray, invert: bool | None = None, name: str = "") -> Gra
         raise ImageError(
             f"no ink found in {name or 'the picture'}: a contrast of {max(0.0, contrast):.0f} gray levels "
             f"once the light is evened out, where at least {needed:.0f} are needed. Photograph the digits in "
-            "better light"
+            "better light."
         )
     if covered >= MOST_COVERED:
         other = ", or pass --invert or --no-invert" if invert is None else ""
         raise ImageError(
             f"no ink found in {name or 'the picture'}: {100 * covered:.0f} % of it stands out from the rest, "
-            f"of which at most {100 * MOST_COVERED:.0f} % can be ink. Crop it to the paper{other}"
+            f"of which at most {100 * MOST_COVERED:.0f} % can be ink. Crop it to the paper{other}."
         )
     soft = cv2.dilate(marks, np.ones((3, 3), np.uint8))
     ink = np.clip((raised - faint / 2) * (255 / (1.6 * threshold - faint / 2)), 0, 255) * soft

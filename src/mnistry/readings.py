@@ -23,7 +23,7 @@ WIDER = 1.8  # if it is so many times the median gap of a line whose
 FEW_GAPS = 3  # or more gaps are all larger than
 LOOSE_GAP = 0.25
 NARROW = 0.5  # of that height: what is less wide counts as so wide
-LARGE = 0.5  # of that height: what is less high and refused is a dot
+LARGE = 0.5  # of that height: what is less high and less wide and refused is a dot
 
 
 @dataclass(frozen=True)
@@ -92,25 +92,32 @@ class Line:
             return ""
         long_names = any(len(digit.label) > 1 for digit in accepted)
         height = float(np.median([digit.box[3] for digit in accepted]))
-        large = [digit for digit in self.digits if digit.accepted or digit.box[3] > LARGE * height]
+        large = [digit for digit in self.digits if digit.accepted or max(digit.box[2:]) > LARGE * height]
         places = [place for place, digit in enumerate(large) if digit.accepted]
         lacking = [max(0.0, NARROW * height - digit.box[2]) / 2 for digit in accepted]
-        starts = [digit.box[0] - lack for digit, lack in zip(accepted, lacking, strict=True)]
-        ends = [digit.box[0] + digit.box[2] + lack for digit, lack in zip(accepted, lacking, strict=True)]
-        gaps = [start - end for start, end in zip(starts[1:], ends[:-1], strict=True)]
-        wide = WIDE_GAP * height
-        loose = len(gaps) >= FEW_GAPS and min(gaps) > LOOSE_GAP / WIDE_GAP * wide
-        usual = max(wide, WIDER * float(np.median(gaps))) if loose else wide
+        gaps = np.array([right.box[0] - left.box[0] - left.box[2] for left, right in pairwise(accepted)])
+        closer = gaps - np.array([left + right for left, right in pairwise(lacking)])
+        beside = np.array([right == left + 1 for left, right in pairwise(places)], np.bool_)
+        apart = _find_wide(gaps, height, beside) & _find_wide(closer, height, beside)
         text = accepted[0].label
-        for digit, gap, (left, right) in zip(accepted[1:], gaps, pairwise(places), strict=True):
-            apart = gap > (usual if right == left + 1 else wide)
-            text += (" " if apart or long_names else "") + digit.label
+        for digit, wide in zip(accepted[1:], apart.tolist(), strict=True):
+            text += (" " if wide or long_names else "") + digit.label
         return text
 
     def to_dict(self) -> dict[str, Any]:
         """Return the line and its digits, ready for JSON."""
         free = {} if self.free_text is None else {"free_text": self.free_text}
         return {"text": self.text, **free, "digits": [digit.to_dict() for digit in self.digits]}
+
+
+def _find_wide(
+    gaps: NDArray[np.floating[Any]], height: float, beside: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Return which gaps of a line are spaces; `beside` where nothing refused stands in them."""
+    wide = WIDE_GAP * height
+    loose = len(gaps) >= FEW_GAPS and float(gaps.min()) > LOOSE_GAP * height
+    usual = max(wide, WIDER * float(np.median(gaps))) if loose else wide
+    return np.asarray(gaps > np.where(beside, usual, wide), np.bool_)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from mnistry.imaging import Box
 from mnistry.pictures import Gray
 from mnistry.pixels import find_connected
 from mnistry.rules import MARK_LEVEL
+from mnistry.slopes import SMALL_PORTION, find_slope
 
 MOST_MARKS = 1000  # on a page: more is no writing, and would take long
 MOST_COVERED = 8  # times the page's area: the boxes of all marks together
@@ -29,12 +30,6 @@ FEW_MARKS = 3  # large ones are writing, one or two may be anything,
 GRAIN_HEIGHTS = 4.0  # times as high as grain,
 GRAIN_LEVEL = 190  # whose ink has less than this level in the mean
 DIRT_PORTION = 0.12  # of the digits' height: a mark less long is dirt
-SMALL_PORTION = 0.4  # of the digits' height: marks less high tell nothing about lines
-
-SLOPES = np.arange(-30, 31) * 0.01  # rows a column that the lines of a page may fall
-LEAST_IN_ROWS = 6  # marks
-BINS, SPREAD = 8, 0.25  # to a digit's height; the part of it that marks of one line differ in height
-CLOSER = 1.1  # times as close as in level rows, if the lines are taken to fall
 
 INSIDE = 0.7  # of a mark's height that is at that of a line, if it is a part of it
 MOST_MERGED = 100  # lines of a page that are compared with each other for that
@@ -196,33 +191,6 @@ def group_lines(marks: Sequence[Mark]) -> list[list[Mark]]:
     ]
     numbers = {id(mark): number for number, mark in enumerate(level)}
     return [[marks[numbers[id(mark)]] for mark in line] for line in _group_level(level, typical)]
-
-
-def find_slope(boxes: NDArray[np.int32], typical: float) -> float:
-    """Return by how many rows a column the lines of a page fall, all of them, as far as it is certain.
-
-    It is the slope at which the marks' middles lie closest together in rows. Few marks may lie in rows by
-    chance: there it is 0, and where level rows are about as close.
-
-    Args:
-        boxes: (n, 4): x, y, width, height of the marks.
-        typical: height of the digits.
-    """
-    large = boxes[boxes[:, 3] >= SMALL_PORTION * typical].astype(np.float64)
-    if len(large) < LEAST_IN_ROWS:
-        return 0.0
-    x, y = large[:, 0] + large[:, 2] / 2, large[:, 1] + large[:, 3] / 2
-    bin_px = max(1.0, typical / BINS)
-    kernel = np.exp(-0.5 * (np.arange(-2 * BINS, 2 * BINS + 1) / (SPREAD * BINS)) ** 2)
-
-    def measure(slope: float) -> float:
-        rows = (y - slope * x) / bin_px
-        counts = np.bincount((rows - rows.min()).astype(np.int64))
-        return float(counts @ np.convolve(counts, kernel)[2 * BINS : 2 * BINS + len(counts)])
-
-    closeness = np.array([measure(slope) for slope in SLOPES])
-    best = int(np.argmax(closeness * (1 - np.abs(SLOPES))))
-    return float(SLOPES[best]) if closeness[best] > CLOSER * measure(0.0) else 0.0
 
 
 def _group_level(marks: Sequence[Mark], typical: float) -> list[list[Mark]]:

@@ -33,10 +33,6 @@ LEAST_FLAT, FILLED = 0.08, 0.96  # or so much where it has four corners, of whic
 LEAST_DESK = 0.003  # of the picture
 MENDED_PX = 9  # of the copy: notches and gaps of a sheet's outline
 CONVEX = 0.97  # of its convex hull a sheet fills
-BOWED, STRAIGHT = (
-    0.02,
-    0.95,
-)  # a polygon whose sides are so many of its lengths off, at most, fills so much of it
 BOWED, STRAIGHT = 0.02, 0.95  # of its length it may be bowed; of it a polygon within that fills so much
 RING_PX = (2, 7)  # of the copy: so far from the outline it is compared on both sides,
 ALONG_PX = 15  # in the mean over so many
@@ -47,7 +43,7 @@ EDGE_PX = 5  # of the copy, over which at least
 SHARP = 0.5  # of that step is gone: a shadow's edge is softer
 MOST_BRIGHT = 0.25  # of a desk is brighter than most of the sheet
 LEAST_INK, INK_PORTION = 0.001, 0.1  # of the sheet is darker by such a portion of the paper around,
-INK_STEP = 12  # and by so many gray levels
+INK_STEP, STRONG_STEP = 12, 20  # and by so many gray levels; grain of a dark desk has less than the latter
 GRAIN = 0.75  # times as deep as the writing on the sheet ink must be to count beside it;
 MOST_INK = (
     0.5  # so much of it may be there, for that on the sheet: else there is writing, so it is paper, too
@@ -75,17 +71,20 @@ def find_sheet(gray: Gray) -> Sheet | None:
         return None  # as most drawings: quick
     paper = _close(small, max(5, round(STROKES * max(small.shape)) | 1))
     slope = cv2.morphologyEx(paper, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
-    best, most = None, 0.0
+    found: list[tuple[float, Sheet]] = []
     for steepest in SLOPES:
         numbers, stats = find_connected(slope < steepest)
         for number in 1 + np.flatnonzero(stats[1:, 4] >= LEAST_FLAT * small.size / 2):
             sheet = _fill_outline(numbers == number)
-            if sheet.mean() < LEAST_SHEET and find_corners(sheet, small.shape) is None:
+            whole = find_corners(sheet, small.shape) is not None
+            if sheet.mean() < LEAST_SHEET and not whole:
                 continue
             certainty = _measure_outline(small, sheet)
-            if certainty > most and not _is_written_around(small, paper, sheet):
-                best, most = sheet, certainty
-    return best
+            if certainty and not _is_doubtful(small, paper, sheet, whole):
+                found.append((certainty, sheet))
+    best = max(found, key=lambda pair: pair[0], default=(0.0, None))[1]
+    # Of several sheets none is the page.
+    return best if best is not None and all((best & other).any() for _, other in found) else None
 
 
 def _close(levels: Gray, window: int) -> Gray:
@@ -108,7 +107,7 @@ def _fill_outline(part: NDArray[np.bool_]) -> Sheet:
 
 
 def _trace(part: Gray) -> NDArray[Any]:
-    """Return the longest outline of what is 1 in a picture."""
+    """Return the outline around the largest part that is 1 in a picture."""
     import cv2
 
     outlines, _ = cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
@@ -156,10 +155,12 @@ def _measure_outline(small: Gray, sheet: Sheet) -> float:
     return least * len(steps) if enough else 0.0
 
 
-def _is_written_around(small: Gray, paper: Gray, sheet: Sheet) -> bool:
-    """Return whether what is beside a sheet has about as much writing as the sheet: it is paper in the shade.
+def _is_doubtful(small: Gray, paper: Gray, sheet: Sheet, whole: bool) -> bool:
+    """Return whether a part of the picture may be something else than a sheet.
 
-    Or whether it may be a stroke along the border itself.
+    It is beyond doubt, if its four corners are in the picture (`whole`). Else it must have some writing, and
+    what is beside it must not have about as much: that would be paper in the shade. And what is beside it
+    must be more than a stroke along the border.
     """
     import cv2
 
@@ -168,10 +169,13 @@ def _is_written_around(small: Gray, paper: Gray, sheet: Sheet) -> bool:
     margin = np.ones((MENDED_PX, MENDED_PX), np.uint8)
     inside = cv2.erode(sheet.view(np.uint8), margin).view(np.bool_)
     outside = cv2.erode((~sheet).view(np.uint8), margin).view(np.bool_)
-    if not inside.any() or ink[inside].mean() < LEAST_INK:
+    if whole or not inside.any():
+        return not whole
+    if ink[inside].mean() < LEAST_INK:
         return True
     # The grain of wood is fainter than writing, as a portion of what is around.
     strong = ink & (depth > GRAIN * np.percentile(depth[inside & ink], 90))
+    strong &= paper > small + np.float32(STRONG_STEP)
     if outside.any() and strong[outside].mean() > MOST_INK * strong[inside].mean():
         return True
     reach_px = float(cv2.distanceTransform((~sheet).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5).max())

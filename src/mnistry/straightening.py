@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistry.pictures import Gray
-from mnistry.segmentation import SMALL_PORTION, Mark, find_typical_height, paint_marks
+from mnistry.segmentation import Mark, find_typical_height, paint_marks
+from mnistry.slopes import SMALL_PORTION
 
 STRIP_PX = 64  # height of a straightened line's digits
 MOST_STRIP_PIXELS = 2_000_000  # of a line: some 250 digits; what would be longer is made less high
