@@ -21,7 +21,7 @@ Box: TypeAlias = tuple[int, int, int, int]
 
 EVEN, EVEN_RIM = 0.4, 0.9  # of the picture, and of its border, has one level, if the paper is even
 FAINT = 5  # gray levels: less is no difference
-ONE_SIDED = 0.05  # of what is darker than the paper, say, may be lighter
+ONE_SIDED = 0.01  # of what is darker than the paper, say, may be lighter
 WIDE = 1 / 12  # of the shorter side: no soft edge of a stroke is so wide
 POLARITY_PX = 100  # longest side of the copy on which the polarity is found
 
