@@ -196,3 +196,16 @@ def test_what_matches_nothing_shows_only_what_would_be_accepted_without(tmp_path
     assert [label for label, free in zip("111-", line.free, strict=True) if free] == ["1", "1", "1"]
     figure = read(tmp_path / "line.png", expect=8).plot()
     assert [text.get_text() for text in figure.axes[1].texts].count("no digit") == 1
+
+
+def test_where_nothing_is_a_digit_a_note_says_how_to_see_why(tmp_path: Path, capsys) -> None:
+    cross = np.full((200, 200), 240, np.uint8)
+    for start, end in (((40, 40), (160, 160)), ((160, 40), (40, 160)), ((100, 30), (100, 170))):
+        cv2.line(cross, start, end, 20, 8, cv2.LINE_AA)
+    Image.fromarray(cross).save(tmp_path / "star.png")
+    draw_line().save(tmp_path / "line.png")
+    status, out, err = run(capsys, tmp_path / "star.png")
+    assert (status, out) == (0, "-  (refused: 1 mark that is no digit)\n")
+    assert err.startswith(f"note: nothing in {tmp_path / 'star.png'} was taken for a digit; --explain")
+    assert run(capsys, tmp_path / "line.png")[2] == ""
+    assert run(capsys, tmp_path / "line.png", "--expect", "5")[2] == ""  # it is told already why

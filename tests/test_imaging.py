@@ -13,7 +13,7 @@ from drawing import draw_seven
 from mnistry import ImageError, imaging, load_mnist
 from mnistry.imaging import find_even_level, find_polarity
 from mnistry.pages import SHORTEST_PX, find_writing
-from mnistry.paper import find_page_ink
+from mnistry.paper import find_page_ink, flatten_paper
 from mnistry.segmentation import paint_marks
 
 
@@ -265,6 +265,12 @@ def test_a_shadow_on_paper_that_is_white_else_is_no_drawing_on_even_paper() -> N
     ink = find_page_ink(page)
     assert ink[150, 150] > 200
     assert ink[150, 190] == 0
+
+
+def test_a_brush_as_wide_as_the_windows_is_not_taken_for_the_paper_of_a_drawing() -> None:
+    drawing = np.full((280, 280), 5, np.uint8)
+    drawing[60:230, 60:230] = 250
+    np.testing.assert_array_equal(flatten_paper(drawing), drawing - np.float32(5))
 
 
 @pytest.mark.parametrize("invert", [False, True])

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mnistry import load_mnist, read
+from mnistry import Dataset, load_mnist, read
 from mnistry.sheets import Corners, cover_desk, find_corners, find_sheet, flatten_sheet
 from mnistry.synthesis import make_page
 
@@ -228,3 +228,35 @@ def test_of_several_sheets_none_hides_the_others() -> None:
     photo = lay(write("4071"), upper)
     photo[325:] = lay(write("5982"), upper)[:325]
     assert find_sheet(photo) is None
+
+
+@pytest.mark.parametrize(("desk", "grain"), [(130, 16), (70, 8)])  # gray levels
+@pytest.mark.parametrize("corners", CUT[:2])
+def test_wood_around_a_sheet_that_reaches_out_of_the_picture_is_covered(corners, desk, grain) -> None:
+    rng = np.random.default_rng(3)
+    corners = np.array(corners, np.float64)
+    photo = lay(write("4071"), corners, desk=desk).astype(np.float32)
+    streaks = cv2.resize(rng.normal(0, 1, (330, 16)).astype(np.float32), (800, 650))
+    on_desk = np.ones(photo.shape, np.uint8)
+    cv2.fillPoly(on_desk, [corners.astype(np.int32)], 0)
+    photo = np.clip(photo + grain * streaks * on_desk, 0, 255).astype(np.uint8)
+    assert find_sheet(photo) is not None
+    assert read(photo).text.replace(" ", "") == "4071"
+
+
+def test_the_tail_of_a_desk_along_the_border_is_covered_too() -> None:
+    rows, columns = np.indices((320, 320))
+    width = 20 * (rows - 150) / 169  # of a desk that becomes thinner and thinner along the left border
+    photo = np.where(columns < width, 40, 220).astype(np.uint8)
+    sheet = (columns >= width) | (rows < 172)  # its tail is too thin to be found
+    covered = cover_desk(photo, sheet)
+    assert covered[160:].min() > 150
+
+
+def test_the_grain_of_a_dark_desk_is_no_writing() -> None:
+    train, _ = load_mnist()
+    kept = Dataset(train.images[-5000:], train.labels[-5000:], "MNIST")
+    page = make_page(kept, 710023, "medium", "lines")  # on cloth of 30 gray levels
+    sheet = find_sheet(cv2.cvtColor(page.image, cv2.COLOR_RGB2GRAY))
+    assert sheet is not None
+    assert 0.8 < sheet.mean() < 0.9
