@@ -45,9 +45,7 @@ MOST_BRIGHT = 0.25  # of a desk is brighter than most of the sheet
 LEAST_INK, INK_PORTION = 0.001, 0.1  # of the sheet is darker by such a portion of the paper around,
 INK_STEP, STRONG_STEP = 12, 20  # and by so many gray levels; grain of a dark desk has less than the latter
 GRAIN = 0.75  # times as deep as the writing on the sheet ink must be to count beside it;
-MOST_INK = (
-    0.5  # so much of it may be there, for that on the sheet: else there is writing, so it is paper, too
-)
+MOST_INK = 0.5  # so much of it, for that on the sheet, may be there: more is writing, so it is paper, too
 BROAD = 1 / 6  # of the copy's longest side: the widest strokes that a digit along the border has
 DESK_STROKES = 2.0  # widths of the strokes on the sheet that it reaches into the picture, at least
 INSIDE = 0.01  # of the longest side, at least, the corners lie within the picture
@@ -65,11 +63,11 @@ def find_sheet(gray: Gray) -> Sheet | None:
     """
     import cv2
 
-    small = np.asarray(cv2.GaussianBlur(shrink(gray, COPY_PX), (0, 0), SOFTENING_PX), np.uint8)
+    small = _copy(gray)
     darkest = min(float(side.min()) for side in (small[0], small[-1], small[:, 0], small[:, -1]))
     if min(small.shape) <= 2 * RING_PX[1] or (small >= darkest + LEAST_STEP).mean() < LEAST_FLAT:
         return None  # as most drawings: quick
-    paper = _close(small, max(5, round(STROKES * max(small.shape)) | 1))
+    paper = _clear(small)
     slope = cv2.morphologyEx(paper, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
     found: list[tuple[float, Sheet]] = []
     for steepest in SLOPES:
@@ -80,11 +78,24 @@ def find_sheet(gray: Gray) -> Sheet | None:
             if sheet.mean() < LEAST_SHEET and not whole:
                 continue
             certainty = _measure_outline(small, sheet)
-            if certainty and not _is_doubtful(small, paper, sheet, whole):
+            # With its four corners in the picture it is beyond doubt.
+            if certainty and (whole or not _is_doubtful(small, paper, sheet)):
                 found.append((certainty, sheet))
     best = max(found, key=lambda pair: pair[0], default=(0.0, None))[1]
     # Of several sheets none is the page.
     return best if best is not None and all((best & other).any() for _, other in found) else None
+
+
+def _copy(gray: Gray) -> Gray:
+    """Return a small copy of a picture, a little softened."""
+    import cv2
+
+    return np.asarray(cv2.GaussianBlur(shrink(gray, COPY_PX), (0, 0), SOFTENING_PX), np.uint8)
+
+
+def _clear(small: Gray) -> Gray:
+    """Return what is left of a copy without the writing on it."""
+    return _close(small, max(5, round(STROKES * max(small.shape)) | 1))
 
 
 def _close(levels: Gray, window: int) -> Gray:
@@ -155,12 +166,11 @@ def _measure_outline(small: Gray, sheet: Sheet) -> float:
     return least * len(steps) if enough else 0.0
 
 
-def _is_doubtful(small: Gray, paper: Gray, sheet: Sheet, whole: bool) -> bool:
-    """Return whether a part of the picture may be something else than a sheet.
+def _is_doubtful(small: Gray, paper: Gray, sheet: Sheet) -> bool:
+    """Return whether a part of the picture may be something else than a sheet that reaches out of it.
 
-    It is beyond doubt, if its four corners are in the picture (`whole`). Else it must have some writing, and
-    what is beside it must not have about as much: that would be paper in the shade. And what is beside it
-    must be more than a stroke along the border.
+    It must have some writing, and what is beside it must not have about as much: that would be paper in the
+    shade. And what is beside it must be more than a stroke along the border.
     """
     import cv2
 
@@ -169,9 +179,7 @@ def _is_doubtful(small: Gray, paper: Gray, sheet: Sheet, whole: bool) -> bool:
     margin = np.ones((MENDED_PX, MENDED_PX), np.uint8)
     inside = cv2.erode(sheet.view(np.uint8), margin).view(np.bool_)
     outside = cv2.erode((~sheet).view(np.uint8), margin).view(np.bool_)
-    if whole or not inside.any():
-        return not whole
-    if ink[inside].mean() < LEAST_INK:
+    if not inside.any() or ink[inside].mean() < LEAST_INK:
         return True
     # The grain of wood is fainter than writing, as a portion of what is around.
     strong = ink & (depth > GRAIN * np.percentile(depth[inside & ink], 90))
@@ -249,8 +257,8 @@ def cover_desk(gray: Gray, sheet: Sheet) -> Gray:
     """Return a picture with what a sheet lies on covered, as if the paper went on there."""
     import cv2
 
-    small = np.asarray(cv2.GaussianBlur(shrink(gray, COPY_PX), (0, 0), SOFTENING_PX), np.uint8)
-    blank = small >= (1 - INK_PORTION) * _close(small, max(5, round(STROKES * max(small.shape)) | 1))
+    small = _copy(gray)
+    blank = small >= (1 - INK_PORTION) * _clear(small)
     inner = cv2.erode(sheet.view(np.uint8), np.ones((MENDED_PX, MENDED_PX), np.uint8)) > 0
     return _fill(gray, small, ~sheet, (inner & blank).view(np.uint8))
 
