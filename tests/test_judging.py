@@ -39,7 +39,12 @@ def predict(images: NDArray[np.uint8]) -> NDArray[np.float64]:
     return np.full((len(images), 10), 0.1)
 
 
-def read(answers: Sequence[dict[int, float]], seen: Sequence[int] | None, fits=lambda labels: True):
+def read(
+    answers: Sequence[dict[int, float]],
+    seen: Sequence[int] | None,
+    fits=lambda labels: True,
+    predict=predict,
+):
     line = draw_line(answers)
     paths = find_paths(*line, 16)
     ink = np.zeros((128, WIDTH * len(answers)), np.uint8)
@@ -77,6 +82,16 @@ def test_the_second_judge_does_not_overrule_a_sure_classifier_by_half() -> None:
         lambda labels: True,
     )
     assert doubtful.labels == (4, 9, 1)
+
+
+def test_the_second_judge_cannot_make_a_sure_digit_be_left_out() -> None:
+    sure, unsure = [[{4: 0.99}, {0: portion}, {6: 0.99}] for portion in (0.9999, 0.6)]
+
+    def see_none(images: NDArray[np.uint8]) -> NDArray[np.float64]:  # in what was cut otherwise
+        return np.zeros((len(images), 10))
+
+    assert read(sure, (4, 6), predict=see_none).labels == (4, 0, 6)
+    assert read(unsure, (4, 6), predict=see_none).labels == (4, 6)
 
 
 def test_what_does_not_fit_is_not_proposed() -> None:

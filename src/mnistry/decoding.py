@@ -50,7 +50,7 @@ PRICE_PART = 2.5  # of a digit that is a part of a mark up to PART_WIDTHS[0] dig
 PART_WIDTHS = (0.8, 1.2)  # digit, or a letter; the price falls to 0 at the other width
 PRICE_LEAVE_SMALL = 0.5  # of leaving out a dot or a dash,
 PRICE_TORN = 0.5  # more, where it was cut off what stays
-PRICE_LEAVE = 1.2  # and a mark as large as a digit
+PRICE_LEAVE = 2.0  # and a mark as large as a digit; and of each the logarithm of how likely it is none
 
 MOST_LABELS = 3  # of a segment, tried in its place
 MAX_SURPRISE = 4.0  # price of a label more than that of the likeliest
@@ -290,9 +290,10 @@ def price_labels(
 
 
 def price_leaving(segment: Segment, pieces: Sequence[Piece], marks: Marks) -> float:
-    """Return the price of leaving the segment out: more if it is as large as a digit, or torn off one."""
+    """Return the price of leaving the segment out: more if it is surely a digit, large, or torn off."""
     size = min(1.0, segment.box[3] / (0.7 * STRIP_PX)) ** 2
     inside = Counter(piece.mark for piece in pieces[segment.start : segment.stop])
     size *= max(1.0, segment.box[2] / (0.6 * STRIP_PX))  # it may be several digits
     torn = PRICE_TORN if any(marks[mark][0] > count for mark, count in inside.items()) else 0.0
-    return PRICE_LEAVE_SMALL + (PRICE_LEAVE - PRICE_LEAVE_SMALL) * size + torn
+    price = PRICE_LEAVE_SMALL + (PRICE_LEAVE - PRICE_LEAVE_SMALL) * size + torn
+    return price - math.log(max(LEAST, segment.none))
