@@ -6,7 +6,7 @@
     cover_desk      what a sheet lies on, covered with paper, where it reaches out of the picture
 
 A sheet is a large part of a picture that is as convex as paper and, all along its outline, brighter than
-what lies beside it, by a sharp step. It need not be brighter than a desk in another light. Where nothing is
+what lies beside it by a step. It need not be brighter than a desk in another light. Where nothing is
 certain there is no sheet.
 """
 
@@ -27,21 +27,17 @@ Sheet: TypeAlias = NDArray[np.bool_]  # of a copy whose longest side has COPY_PX
 COPY_PX = 320  # longest side of the copy on which the sheet is found
 SOFTENING_PX = 1.0  # of the copy, standard deviation
 STROKES = 1 / 22  # of the copy's longest side: writing up to this wide does not divide a sheet
-SLOPES = (10, 14, 20, 28)  # gray levels from pixel to pixel, one of which parts the sheet from what is around
+SLOPES = (14, 28)  # gray levels from pixel to pixel, one of which parts the sheet from what is around
 LEAST_SHEET = 0.2  # of the picture,
-LEAST_FLAT, FILLED = 0.08, 0.96  # or so much where it has four corners, of which it fills so much
+LEAST_FLAT = 0.08  # or so much where it has four corners
 LEAST_DESK = 0.003  # of the picture
 MENDED_PX = 9  # of the copy: notches and gaps of a sheet's outline
 CONVEX = 0.97  # of its convex hull a sheet fills
 BOWED, STRAIGHT = 0.02, 0.95  # of its length it may be bowed; of it a polygon within that fills so much
 RING_PX = (2, 7)  # of the copy: so far from the outline it is compared on both sides,
 ALONG_PX = 15  # in the mean over so many
-LEAST_STEP, USUAL_STEP = 8, 25  # gray levels there, nearly everywhere and in the median,
-LEAST_PORTION, USUAL_PORTION = 0.1, 0.2  # and of the sheet's own level
+LEAST_STEP, USUAL_STEP = 8, 25  # gray levels there, nearly everywhere and in the median
 NEARLY = 5  # percent of the outline may have less
-EDGE_PX = 5  # of the copy, over which at least
-SHARP = 0.5  # of that step is gone: a shadow's edge is softer
-MOST_BRIGHT = 0.25  # of a desk is brighter than most of the sheet
 LEAST_INK, INK_PORTION = 0.001, 0.1  # of the sheet is darker by such a portion of the paper around,
 INK_STEP, STRONG_STEP = 12, 20  # and by so many gray levels; grain of a dark desk has less than the latter
 GRAIN = 0.75  # times as deep as the writing on the sheet ink must be to count beside it;
@@ -128,8 +124,7 @@ def _trace(part: Gray) -> NDArray[Any]:
 def _measure_outline(small: Gray, sheet: Sheet) -> float:
     """Return the length of a sheet's outline, times the gray levels that nearly all of it is a step of.
 
-    0 where it is no sheet: not convex, its sides not straight, the step too small or too soft, or what is
-    around as bright as it.
+    0 where it is no sheet: not convex, its sides not straight, or the step too small.
     """
     import cv2
 
@@ -140,8 +135,6 @@ def _measure_outline(small: Gray, sheet: Sheet) -> float:
     if desk.mean() < LEAST_DESK or cv2.contourArea(outline) < CONVEX * area:
         return 0.0
     if cv2.contourArea(simple) < STRAIGHT * area:
-        return 0.0
-    if (small[desk] > np.median(small[sheet])).mean() > MOST_BRIGHT:
         return 0.0
     levels = small.astype(np.float32)
     sides, everywhere = [], (cv2.dilate(sheet.view(np.uint8), np.ones((3, 3), np.uint8)) > 0) & desk
@@ -156,14 +149,8 @@ def _measure_outline(small: Gray, sheet: Sheet) -> float:
         return 0.0
     inside, outside = (side[everywhere] for side in sides)
     steps = inside - outside
-    portions = steps / np.maximum(inside, 1)
-    change = cv2.morphologyEx(small, cv2.MORPH_GRADIENT, np.ones((EDGE_PX, EDGE_PX), np.uint8))[everywhere]
     least = float(np.percentile(steps, NEARLY))
-    enough = least >= LEAST_STEP and np.median(steps) >= USUAL_STEP
-    enough = enough and np.percentile(portions, NEARLY) >= LEAST_PORTION
-    enough = enough and np.median(portions) >= USUAL_PORTION
-    enough = enough and np.median(change / np.maximum(steps, 1)) >= SHARP
-    return least * len(steps) if enough else 0.0
+    return least * len(steps) if least >= LEAST_STEP and np.median(steps) >= USUAL_STEP else 0.0
 
 
 def _is_doubtful(small: Gray, paper: Gray, sheet: Sheet) -> bool:
@@ -197,15 +184,10 @@ def find_corners(sheet: Sheet, shape: tuple[int, ...]) -> Corners | None:
 
     None where the picture does not have all four, or the sheet is none with four corners.
     """
-    import cv2
-
-    outline = _trace(sheet.view(np.uint8))
-    corners = _simplify(outline)
+    corners = _simplify(_trace(sheet.view(np.uint8)))
     rim = INSIDE * max(sheet.shape)
     last = np.array(sheet.shape[::-1]) - 1 - rim
     if corners is None or (corners < rim).any() or (corners > last).any() or sheet.mean() < LEAST_FLAT:
-        return None
-    if cv2.contourArea(outline) < FILLED * cv2.contourArea(corners.astype(np.float32)):
         return None
     scale = np.array([shape[1] / sheet.shape[1], shape[0] / sheet.shape[0]])
     return np.asarray((corners + 0.5) * scale - 0.5, np.float64)
