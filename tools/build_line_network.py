@@ -1,7 +1,8 @@
 """Build the network that reads lines as a whole: src/mnistry/assets/lines.onnx.
 
 It learns from strips written with the MNIST training digits but the last 5,000, which make the strips that it
-is measured with, and with digits drawn from strokes. No real line is used.
+is measured with, with digits drawn from strokes and, given --hands, with digits by other hands. No real line
+is used.
 
     python tools/build_line_network.py strips FOLDER --seed 0 --count 3000     # FOLDER/0.npz, to measure with
     python tools/build_line_network.py strips FOLDER --seed 1 --count 28000    # other seeds: to learn from
@@ -10,8 +11,7 @@ is measured with, and with digits drawn from strokes. No real line is used.
 `train` takes all strips in FOLDER but those of seed 0, each distorted anew whenever it is seen. After every
 epoch it leaves FOLDER/state.pt, and the same command goes on from there. It needs PyTorch (`pip install -e
 '.[torch]'`), whose convolutions in bfloat16 are four times as fast on a processor that has it as XLA's in
-float32. What ships learned from seeds 11 to 14, written before forms were drawn in few pixels too; its first
-two epochs had the learning rates of a training of 12.
+float32. What ships learned in three steps, see its card.
 """
 
 from __future__ import annotations
@@ -32,10 +32,12 @@ from mnistry.classifier import seal
 from mnistry.files import atomic_write
 from mnistry.sequences import HEIGHT_PX, INPUT, OUTPUT, PADDING_PX, SHIPPED, score_labels
 from mnistry.synthesis.forms import draw_forms
+from mnistry.synthesis.hands import load_hands, write_hands
 from mnistry.synthesis.strips import ABSENT, distort_strips, make_strips
 
 KEPT = 5_000  # training digits
 DRAWN = 0.3  # digits drawn from strokes, for one of MNIST
+COPIES = 2  # of the digits by other hands
 # Kernel (height, width), channels, strides, padding: height 48, 24, 24, 12, 12, 6, 6, 1; width 256 -> 64.
 LAYERS = [
     ((4, 4), 32, (2, 2), (1, 1)),
@@ -132,11 +134,14 @@ def write_onnx(network: Any, path: Path) -> None:
         file.write(seal(proto.SerializeToString()))
 
 
-def add_drawn(digits: Dataset, seed: int) -> Dataset:
-    """The digits and DRAWN times as many, drawn from strokes in forms that MNIST lacks."""
+def add_drawn(digits: Dataset, hands: Path | None, seed: int) -> Dataset:
+    """The digits, DRAWN times as many drawn in forms that MNIST lacks, and those by other hands."""
     labels = np.random.default_rng(seed).integers(0, 10, round(DRAWN * len(digits))).astype(np.uint8)
-    images = np.concatenate([digits.images, draw_forms(labels, seed)])
-    return Dataset(images, np.concatenate([digits.labels, labels]), digits.name)
+    parts = [digits, Dataset(draw_forms(labels, seed), labels, "drawn")]
+    if hands is not None:
+        parts.append(write_hands(*load_hands(hands), COPIES, seed))
+    images, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return Dataset(images, labels, digits.name)
 
 
 def measure(path: Path, strips: np.ndarray, labels: np.ndarray) -> None:
@@ -270,6 +275,9 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--learning-rate", type=float, default=0.004)
     parser.add_argument("--start", type=Path, help="state.pt of an earlier training, to go on from")
+    parser.add_argument(
+        "--hands", type=Path, help="optdigits.dat, as build_classifier.py takes it, for strips"
+    )
     parser.add_argument("--out", type=Path, default=SHIPPED)
     arguments = parser.parse_args()
     if arguments.task == "train":
@@ -277,7 +285,8 @@ def main() -> None:
         return
     digits, _ = load_mnist()
     part = slice(-KEPT, None) if arguments.seed == 0 else slice(None, -KEPT)
-    digits = add_drawn(Dataset(digits.images[part], digits.labels[part], "MNIST"), arguments.seed)
+    digits = Dataset(digits.images[part], digits.labels[part], "MNIST")
+    digits = add_drawn(digits, arguments.hands, arguments.seed)
     strips, labels = make_strips(digits, arguments.count, arguments.seed)
     arguments.folder.mkdir(parents=True, exist_ok=True)
     np.savez(arguments.folder / f"{arguments.seed}.npz", strips=strips, labels=labels)
