@@ -12,7 +12,7 @@ COMPANY, COMPANY_PORTION, COMPANY_ODDS = 2, 0.6, 6.0  # see `accept`
 WORD_GAP = 0.6  # digits' heights, between words
 LETTERS, LETTER_PORTION = 3, 0.45  # so many marks, at least so many digits' heights high, may be a word,
 WORD_PORTION = 0.4  # and are if this portion of them is no digit
-VOUCHED = 0.9  # probability of each of its digits, for who sees the line uncut, from which it is no word
+VOUCHED = 0.99  # probability of each of its digits, for who sees the line uncut, from which it is no word
 
 
 def accept(path: Path, threshold: float) -> list[bool]:

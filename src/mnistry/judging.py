@@ -17,7 +17,7 @@ from mnistry.sequences import condense, find_boundaries, judge_places, list_like
 
 MOST_SEEN, MOST_PROPOSED = 60, 16  # marks of a line that it looks at, and makes proposals for
 SEEN = 4  # of them
-WEIGHT = 1.0  # of that
+WEIGHT = 0.8  # of that
 FAR = 3.0  # price of its favourite more than that of the best path, from which on the line is cut for it
 TRUST = 0.5  # see `judge`
 
