@@ -61,8 +61,8 @@ def digits() -> np.ndarray:
 
 @pytest.mark.parametrize("ink", [0, 90, 200])
 def test_polarity_is_found_from_the_border(ink: int) -> None:
-    assert not imaging.find_polarity(draw_seven(ink=ink, paper=255))
-    assert imaging.find_polarity(draw_seven(ink=255, paper=ink))
+    for seven, light in ((draw_seven(ink=ink, paper=255), False), (draw_seven(ink=255, paper=ink), True)):
+        assert find_polarity(seven, find_even_level(seven)) == light
 
 
 def test_polarity_can_be_forced() -> None:
@@ -252,7 +252,7 @@ def test_a_form_with_white_fields_is_no_drawing_on_even_paper() -> None:
     form[60:140, 40:260] = 255
     cv2.putText(form, "1", (120, 130), cv2.FONT_HERSHEY_SIMPLEX, 2.4, 20, 5)
     assert find_even_level(form) is None
-    assert not find_polarity(form)
+    assert not find_polarity(form, find_even_level(form))
 
 
 def test_a_shadow_on_paper_that_is_white_else_is_no_drawing_on_even_paper() -> None:
@@ -270,7 +270,7 @@ def test_a_shadow_on_paper_that_is_white_else_is_no_drawing_on_even_paper() -> N
 def test_a_brush_as_wide_as_the_windows_is_not_taken_for_the_paper_of_a_drawing() -> None:
     drawing = np.full((280, 280), 5, np.uint8)
     drawing[60:230, 60:230] = 250
-    np.testing.assert_array_equal(flatten_paper(drawing), drawing - np.float32(5))
+    np.testing.assert_array_equal(flatten_paper(drawing, True), drawing - np.float32(5))
 
 
 @pytest.mark.parametrize("invert", [False, True])
@@ -279,7 +279,7 @@ def test_drawings_have_their_polarity_however_wide_the_brush(pen: int, invert: b
     drawing = np.full((280, 280), 255, np.uint8)
     cv2.line(drawing, (140, 60), (140, 220), 0, pen)
     drawing = 255 - drawing if invert else drawing
-    assert find_polarity(drawing) == invert
+    assert find_polarity(drawing, find_even_level(drawing)) == invert
     ink = find_page_ink(drawing)
     assert ink[140, 140] == 255
     assert ink[10, 10] == 0

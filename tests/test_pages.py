@@ -17,7 +17,7 @@ from mnistry.acceptance import accept
 from mnistry.cutting import Piece, cut_again, cut_pieces, find_cuts, join
 from mnistry.decoding import Path, Segment, find_paths, list_spans
 from mnistry.errors import ImageError
-from mnistry.imaging import center_digit, find_polarity
+from mnistry.imaging import center_digit, find_even_level, find_polarity
 from mnistry.paper import find_page_ink
 from mnistry.rules import remove_rules
 from mnistry.segmentation import find_marks, group_lines
@@ -167,7 +167,7 @@ def test_a_bright_spot_does_not_change_the_polarity() -> None:
     picture = cv2.GaussianBlur(picture, (0, 0), 25)
     cv2.line(picture, (60, 30), (90, 80), 10, 8)
     cv2.line(picture, (200, 30), (220, 90), 10, 8)
-    assert not find_polarity(picture)
+    assert not find_polarity(picture, find_even_level(picture))
 
 
 def test_the_marks_of_the_letter_i_stay_in_one_line() -> None:

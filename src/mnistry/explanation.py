@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistry.cutting import cut_pieces
-from mnistry.imaging import find_polarity, measure_stroke
+from mnistry.imaging import measure_stroke
 from mnistry.pages import flatten_page
 from mnistry.paper import find_page_ink, flatten_paper
 from mnistry.pictures import Gray
@@ -57,11 +57,10 @@ def plot_steps(
         ImageError: there is no ink.
     """
     page, _ = flatten_page(gray)
-    light_ink = find_polarity(page) if invert is None else invert
-    ink = find_page_ink(page, light_ink)
+    ink = find_page_ink(page, invert)
     grouped = group_lines(find_marks(ink))
     strips = [straighten(marks).ink for marks in grouped[:MOST_LINES]]
-    raised = flatten_paper(page if light_ink else 255 - page)
+    raised = flatten_paper(page, invert)
     top = max(1.0, float(np.percentile(raised, 99.8)))
     flattened = (255 - np.clip(raised * (255 / top), 0, 255)).astype(np.uint8)
 

@@ -57,15 +57,18 @@ def find_even_level(gray: Gray) -> int | None:
     return None if cv2.erode(between, np.ones((window, window), np.uint8)).any() else level
 
 
-def find_polarity(gray: Gray) -> bool:
+def find_polarity(gray: Gray, level: int | None) -> bool:
     """Return whether the ink is lighter than the paper.
 
     Ink is what differs from even paper, or else what differs most from the middle brightness around it,
     whatever light and shadow do at large.
+
+    Args:
+        gray: the picture.
+        level: of its paper, as `find_even_level` has it.
     """
     import cv2
 
-    level = find_even_level(gray)
     if level is not None:
         return float(gray.mean()) > level
     small = shrink(gray, POLARITY_PX)

@@ -1,8 +1,8 @@
 """From the gray levels of a page to its ink alone, one small function a step.
 
     find_page_ink       gray -> ink, bright on 0, of a page with any number of digits
+      flatten_paper     light, shadow, the tint of the paper and polarity taken away
       find_edges        where the picture is sharp: the outlines of strokes, not the rims of shadows
-      flatten_paper     light, shadow and the tint of the paper taken away
       find_threshold    the level, at every pixel, from which it is ink
       rules.remove_rules, remove_frames
                         printed lines, borders, form boxes and tables taken away
@@ -62,18 +62,14 @@ def find_page_ink(gray: Gray, invert: bool | None = None, name: str = "") -> Gra
     """
     import cv2
 
-    light_ink = find_polarity(gray) if invert is None else invert
-    bright = gray if light_ink else 255 - gray
-    raised = flatten_paper(bright)
-    edges = find_edges(raised)
-    threshold = find_threshold(raised, edges)
+    raised = flatten_paper(gray, invert)
+    edges, threshold = find_threshold(raised)
     sharpness = _measure_sharpness(raised, edges)
     grain, middle = _measure_grain(raised, threshold), float(np.median(_sample(threshold)))
     if grain > ROUGH * middle:
         stroke_px = measure_stroke(((raised > threshold) * 255).astype(np.uint8))
-        smooth = cv2.GaussianBlur(raised, (0, 0), min(max(0.5, SMOOTHING * stroke_px), MOST_SMOOTHING_PX))
-        raised = np.asarray(smooth, np.float32)
-        threshold = find_threshold(raised, find_edges(raised))
+        raised = _smooth(raised, min(max(0.5, SMOOTHING * stroke_px), MOST_SMOOTHING_PX))
+        _, threshold = find_threshold(raised)
         grain, middle = _measure_grain(raised, threshold), float(np.median(_sample(threshold)))
     # A drawing has no grain, and all of it is ink; a photo has printed lines that are fainter than the ink.
     faint = min(0.75, FAINT + FAINT_BY_GRAIN * grain) * threshold
@@ -119,11 +115,19 @@ def _sample(field: NDArray[Any]) -> NDArray[Any]:
     return field[::step, ::step]
 
 
-def find_edges(raised: Floats) -> Floats:
-    """Return the slope of the brightness where it is steepest, gray levels a pixel, and 0 elsewhere."""
+def _smooth(raised: Floats, sigma_px: float = 1.0) -> Floats:
     import cv2
 
-    smooth = cv2.GaussianBlur(raised, (0, 0), 1.0)
+    return np.asarray(cv2.GaussianBlur(raised, (0, 0), sigma_px), np.float32)
+
+
+def find_edges(smooth: Floats) -> Floats:
+    """Return the square of the slope of a smoothed picture where it is steepest, and 0 elsewhere.
+
+    Slopes are in gray levels a pixel.
+    """
+    import cv2
+
     slope = cv2.magnitude(
         cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=1 / 8), cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=1 / 8)
     )
@@ -138,28 +142,35 @@ def _measure_sharpness(raised: Floats, edges: Floats) -> float:
     portion = min(1.0, SMALL_PX / max(raised.shape))
     if portion < 1:
         size = [max(1, round(portion * side)) for side in raised.shape]
-        edges = find_edges(
-            np.asarray(cv2.resize(raised, size[::-1], interpolation=cv2.INTER_AREA), np.float32)
-        )
+        small = cv2.resize(raised, size[::-1], interpolation=cv2.INTER_AREA)
+        edges = find_edges(_smooth(np.asarray(small, np.float32)))
     return float(np.sqrt(edges.max()) * max(SHORT_PX, min(edges.shape)))
 
 
-def flatten_paper(bright: Gray) -> Floats:
-    """Return how far each pixel is above the paper under it, float32 gray levels.
+def flatten_paper(gray: Gray, invert: bool | None = None) -> Floats:
+    """Return how far each pixel differs from the paper under it as ink does, float32 gray levels.
 
     The paper is what is left of a picture with bright ink when it is opened with a window wider than the
     strokes. The narrowest window is taken whose ink has the picture's sharp outlines: the narrower it is,
     the better it follows light and shadow, but one narrower than the strokes takes them for paper. Where the
     paper is even, as in drawings, its level is known.
+
+    Args:
+        gray: the picture, (height, width) uint8.
+        invert: True for light ink on dark paper, False for dark on light, None to find out.
     """
     import cv2
 
-    level = find_even_level(bright)
-    if level is not None and int(bright.max()) >= level + LEAST_CONTRAST:
-        return bright.astype(np.float32) - np.float32(level)
+    level = find_even_level(gray)
+    light_ink = find_polarity(gray, level) if invert is None else invert
+    bright = gray if light_ink else 255 - gray
+    if level is not None:
+        raised = bright.astype(np.float32) - np.float32(level if light_ink else 255 - level)
+        if raised.max() >= LEAST_CONTRAST:
+            return raised
     levels = shrink(bright, SMALL_PX)
     small = levels.astype(np.float32)
-    edges = find_edges(small)
+    edges = find_edges(_smooth(small))
     steps = cv2.morphologyEx(levels, cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)).astype(np.float32)
     windows = [max(3, round(portion * min(small.shape)) | 1) for portion in WINDOW_PORTIONS]
     # An outline lies half a step above the paper; what is higher, beyond a shadow, counts no more.
@@ -223,16 +234,17 @@ def _run_extremes(levels: Gray, window: int, extreme: np.ufunc) -> Gray:
     return levels
 
 
-def find_threshold(raised: Floats, edges: Floats) -> Floats:
-    """Return the level from which a pixel is ink, (height, width): the mean level of the outlines around it.
+def find_threshold(raised: Floats) -> tuple[Floats, Floats]:
+    """Return the edges, and the level from which a pixel is ink: the mean level of the outlines around it.
 
     An outline lies half-way between ink and paper, however little ink there is on the page. Far from any
-    outline, and at most a factor of 2 below it, the mean of the whole page counts.
+    outline, and at most a factor of 2 below it, the mean of the whole page counts. Both are (height, width).
     """
     import cv2
 
-    # Smoothed as for the edges: beside a line of a single pixel the outline itself lies on the paper.
-    weighted = cv2.GaussianBlur(raised, (0, 0), 1.0) * edges
+    smooth = _smooth(raised)
+    edges = find_edges(smooth)
+    weighted = smooth * edges  # smoothed: beside a line of a single pixel the outline itself is paper
     whole = float(weighted.sum() / max(float(edges.sum()), 1e-6))
     size = [max(1, round(side * min(1, LEVELS_PX / max(raised.shape)))) for side in raised.shape]
     weights = cv2.resize(edges, size[::-1], interpolation=cv2.INTER_AREA)
@@ -245,7 +257,7 @@ def find_threshold(raised: Floats, edges: Floats) -> Floats:
     threshold = cv2.resize(
         np.clip(local, whole / 2, whole * 1.25), raised.shape[::-1], interpolation=cv2.INTER_LINEAR
     )
-    return np.asarray(threshold, np.float32)
+    return edges, np.asarray(threshold, np.float32)
 
 
 def _keep_reaching(marks: NDArray[np.bool_], core: NDArray[np.bool_]) -> Gray:

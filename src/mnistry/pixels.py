@@ -23,15 +23,22 @@ def find_connected(mask: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.in
 
     Returns:
         numbers, (height, width) int32, 0 where the mask is empty; and (n, 5) int32: left, top, width, height
-        and area of each, that of what is empty first.
+        and area of each, that of what is empty first, as far as it lies between the others.
     """
     import cv2
 
-    # Of OpenCV's ways the one that is fastest with statistics.
-    _, numbers, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(
-        mask.astype(np.uint8), 8, cv2.CV_32S, cv2.CCL_BBDT
+    mask = np.asarray(mask, np.uint8)
+    numbers = np.zeros(mask.shape, np.int32)
+    left, top, width, height = cv2.boundingRect(mask)
+    if not width:
+        return numbers, np.zeros((1, 5), np.int32)
+    inside = (slice(top, top + height), slice(left, left + width))  # most of the time goes into statistics
+    # Of OpenCV's ways the one that is fastest with them.
+    _, numbers[inside], stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(
+        mask[inside], 8, cv2.CV_32S, cv2.CCL_BBDT
     )
-    return np.asarray(numbers, np.int32), np.asarray(stats, np.int32)
+    stats[:, :2] += (left, top)
+    return numbers, np.asarray(stats, np.int32)
 
 
 def too_large(received: str, most: int = MAX_PIXELS) -> ImageError:
