@@ -267,7 +267,7 @@ def test_who_sees_a_line_uncut_does_not_decide_alone() -> None:
     assert line.text == "1234"
 
 
-@pytest.mark.parametrize(("seen", "accepted"), [(0.995, True), (0.0, False)])
+@pytest.mark.parametrize(("seen", "accepted"), [(0.95, True), (0.0, False)])
 def test_digits_among_signs_are_no_word_where_the_line_is_seen_so(seen: float, accepted: bool) -> None:
     image = np.zeros((28, 28), np.uint8)
 

@@ -12,7 +12,8 @@ COMPANY, COMPANY_PORTION, COMPANY_ODDS = 2, 0.6, 6.0  # see `accept`
 WORD_GAP = 0.6  # digits' heights, between words
 LETTERS, LETTER_PORTION = 3, 0.45  # so many marks, at least so many digits' heights high, may be a word,
 WORD_PORTION = 0.4  # and are if this portion of them is no digit
-VOUCHED = 0.99  # probability of each of its digits, for who sees the line uncut, from which it is no word
+VOUCHED = (0.85, 0.999)  # probability of each of its digits, for who sees the line uncut, from which it is no
+# word: where at most half of its marks are no digit, as in a sum, and where more are
 
 
 def accept(path: Path, threshold: float) -> list[bool]:
@@ -35,7 +36,7 @@ def accept(path: Path, threshold: float) -> list[bool]:
         large = [index for index in word if path.segments[index].box[3] >= LETTER_PORTION * STRIP_PX]
         refused = sum(not (confident[index] or accepted[index]) for index in large)
         seen = [path.segments[index].seen for index in word if accepted[index]]
-        is_seen = bool(seen) and min(seen) >= VOUCHED
+        is_seen = bool(seen) and min(seen) >= VOUCHED[2 * refused > len(large)]
         if len(large) >= LETTERS and refused >= WORD_PORTION * len(large) and not is_seen:
             accepted = [answer and index not in word for index, answer in enumerate(accepted)]
     return accepted
