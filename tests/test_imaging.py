@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drawing import draw_seven
-from mnistry import ImageError, imaging, load_mnist
+from mnistry import ImageError, imaging, load_mnist, read
 from mnistry.imaging import find_even_level, find_polarity
 from mnistry.pages import SHORTEST_PX, find_writing
 from mnistry.paper import find_page_ink, flatten_paper
@@ -283,3 +283,16 @@ def test_drawings_have_their_polarity_however_wide_the_brush(pen: int, invert: b
     ink = find_page_ink(drawing)
     assert ink[140, 140] == 255
     assert ink[10, 10] == 0
+
+
+@pytest.mark.parametrize("noise", [4, 8, 14])
+def test_a_thin_stroke_in_much_grain_is_all_the_ink_there_is(noise: int) -> None:
+    page = np.full((700, 900), 150.0)
+    cv2.polylines(page, [np.array([(400, 300), (470, 300), (425, 420)])], False, 90, 9, cv2.LINE_AA)
+    stroke = page < 120
+    page = (page + np.random.default_rng(0).normal(0, noise, page.shape)).clip(0, 255).astype(np.uint8)
+    ink = find_page_ink(page) >= 96
+    near = cv2.dilate(stroke.astype(np.uint8), np.ones((15, 15), np.uint8)) > 0
+    assert (ink & ~near).sum() < 0.25 * stroke.sum()  # a few specks
+    assert ink[stroke].mean() > 0.95
+    assert read(page).text == "7"

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from mnistry.paper import find_page_ink
 from mnistry.rules import remove_frames, remove_rules
 
 
@@ -46,6 +47,21 @@ def test_squared_paper_is_taken_away(degrees: float) -> None:
     assert (stats[1:, 3] > 30).sum() == 3  # the digits
     assert ((cleaned < 96) & (truth >= 96)).sum() < 0.12 * (truth >= 96).sum()
     assert count - 1 <= 3 + 5  # of some 60 squares there are a few specks left
+
+
+@pytest.mark.parametrize("level", [60, 90])
+def test_faint_squares_that_the_digits_cross_do_not_hang_on_to_them(level: int) -> None:
+    digits = draw_digits()
+    squares = np.zeros_like(digits)
+    squares[17::35], squares[18::35] = level, level
+    squares[:, 17::35] = squares[:, 18::35] = level
+    rough = np.random.default_rng(0).random(digits.shape) < 0.1  # a printed line is no even one
+    page = np.maximum(digits, np.where(rough, squares // 3, squares)).astype(np.int16)
+    page = (page + np.random.default_rng(1).integers(0, 4, digits.shape)).clip(0, 255).astype(np.uint8)
+    ink = find_page_ink(255 - page)
+    near = cv2.dilate(digits, np.ones((13, 13), np.uint8)) > 0
+    assert not ink[~near].any()
+    assert (ink[digits > 200] > 200).mean() > 0.9
 
 
 @pytest.mark.parametrize("degrees", [0, 2, -4])

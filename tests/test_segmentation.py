@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mnistry.segmentation import Mark, group_lines
+from mnistry.segmentation import Mark, find_marks, group_lines
 
 
 def place(
@@ -47,3 +47,12 @@ def test_two_columns_of_numbers_at_other_heights_stay_apart(lower: float, count:
     moved = [Mark((m.box[0] + across, m.box[1] + down, *m.box[2:]), m.ink) for m in right]
     found = group_lines([*left, *moved])
     assert [len(line) for line in found] == [count] * 6
+
+
+def test_a_margin_line_is_no_mark_beside_digits_and_alone_it_is_one() -> None:
+    ink = np.zeros((300, 400), np.uint8)
+    ink[60:300, 20:24] = 255
+    assert len(find_marks(ink)) == 1
+    for x in range(80, 380, 60):
+        ink[120:180, x : x + 8] = 255
+    assert boxes_of(find_marks(ink))[:, 0].tolist() == [80, 140, 200, 260, 320]

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from mnistry.errors import ImageError
 from mnistry.imaging import find_even_level, find_polarity, measure_stroke
 from mnistry.pictures import Gray, shrink
+from mnistry.pixels import find_connected
 from mnistry.rules import remove_frames, remove_rules
 
 Floats = NDArray[np.float32]
@@ -36,9 +37,12 @@ WINDOW_PORTIONS = (
 EXPLAINED = 0.8  # a window is wide enough when its ink has so much of the sharp outlines that the best has
 FAINT = 0.35  # a pixel that has this portion of the threshold is ink where it is connected with more,
 FAINT_BY_GRAIN = 0.1  # and so much more for every gray level of the paper's grain
+MOST_FAINT = 0.9  # but never more than this
 FAINT_LEVEL = 100  # of ink, of what just reaches that
 ROUGH = 0.12  # of the threshold: paper with so much grain is smoothed,
 SMOOTHING = 0.22  # with a standard deviation of so many stroke widths,
+MORE_SMOOTHING = 1.6  # times as much again while the ink is specks: there may be
+SPECKS, SPECK_PX = 100, 15  # so many marks, most of all, of a smaller area, and they hide the strokes' width
 MOST_SMOOTHING_PX = 30.0  # and of so many pixels at most: the time grows with it
 SHORT_PX = 120  # of that copy: what is less high, such as a strip of paper, counts as so high
 LEAST_SHARPNESS = 7.0  # contrasts that the steepest slope would rise along the picture's shorter side
@@ -65,15 +69,18 @@ def find_page_ink(gray: Gray, invert: bool | None = None, name: str = "") -> Gra
     raised = flatten_paper(gray, invert)
     edges, threshold = find_threshold(raised)
     sharpness = _measure_sharpness(raised, edges)
-    grain, middle = _measure_grain(raised, threshold), float(np.median(_sample(threshold)))
+    (ground, grain), middle = _measure_grain(raised, threshold), float(np.median(_sample(threshold)))
     if grain > ROUGH * middle:
-        stroke_px = measure_stroke(((raised > threshold) * 255).astype(np.uint8))
-        raised = _smooth(raised, min(max(0.5, SMOOTHING * stroke_px), MOST_SMOOTHING_PX))
-        _, threshold = find_threshold(raised)
-        grain, middle = _measure_grain(raised, threshold), float(np.median(_sample(threshold)))
-    # A drawing has no grain, and all of it is ink; a photo has printed lines that are fainter than the ink.
-    faint = min(0.75, FAINT + FAINT_BY_GRAIN * grain) * threshold
-    marks = _keep_reaching(raised > faint, raised > threshold)
+        unsmoothed, sigma_px = raised, 0.5
+        while sigma_px < MOST_SMOOTHING_PX:
+            stroke_px = measure_stroke(((raised > threshold) * 255).astype(np.uint8))
+            sigma_px = min(max(sigma_px, SMOOTHING * stroke_px), MOST_SMOOTHING_PX)
+            raised = _smooth(unsmoothed, sigma_px)
+            _, threshold = find_threshold(raised)
+            if not _is_specked(raised > threshold):
+                break
+            sigma_px *= MORE_SMOOTHING
+        (ground, grain), middle = _measure_grain(raised, threshold), float(np.median(_sample(threshold)))
     contrast = 2 * middle
     if sharpness < LEAST_SHARPNESS * contrast:
         raise ImageError(
@@ -81,32 +88,49 @@ def find_page_ink(gray: Gray, invert: bool | None = None, name: str = "") -> Gra
             "light and shadow do. Photograph the digits in focus and in better light"
         )
     needed = max(LEAST_CONTRAST, 2 * MIN_SIGMAS * grain)
-    covered = float(marks.mean())
-    if contrast < needed or not covered:
+    core = raised > threshold
+    if contrast < needed or not core.any():
         raise ImageError(
             f"no ink found in {name or 'the picture'}: a contrast of {max(0.0, contrast):.0f} gray levels "
             f"once the light is evened out, where at least {needed:.0f} are needed. Photograph the digits in "
             "better light."
         )
+    # A drawing has no grain, and all of it is ink; a photo has printed lines that are fainter than the ink.
+    faint = min(0.75, FAINT + FAINT_BY_GRAIN * grain) * threshold
+    if grain:
+        faint = np.minimum(np.maximum(faint, ground + MIN_SIGMAS * grain), MOST_FAINT * threshold)
+    levels = np.clip((raised - faint / 2) * (255 / (1.6 * threshold - faint / 2)), 0, 255)
+    paper = raised <= faint
+    # Rules go before marks are chosen: those that digits cross would hang on to them.
+    written = remove_rules(np.where(paper, 0, levels).astype(np.uint8)) > 0
+    marks = _keep_reaching(written, written & core)
+    covered = float(marks.mean())
     if covered >= MOST_COVERED:
         other = ", or pass --invert or --no-invert" if invert is None else ""
         raise ImageError(
             f"no ink found in {name or 'the picture'}: {100 * covered:.0f} % of it stands out from the rest, "
             f"of which at most {100 * MOST_COVERED:.0f} % can be ink. Crop it to the paper{other}."
         )
-    soft = cv2.dilate(marks, np.ones((3, 3), np.uint8))
-    ink = np.clip((raised - faint / 2) * (255 / (1.6 * threshold - faint / 2)), 0, 255) * soft
-    full = np.maximum(ink, marks * (FAINT_LEVEL + (1 - FAINT_LEVEL / 255) * ink))
-    return remove_frames(remove_rules(np.asarray(np.rint(full), np.uint8)))
+    soft = cv2.dilate(marks, np.ones((3, 3), np.uint8)) * (paper | written)
+    full = np.maximum(levels * soft, marks * (FAINT_LEVEL + (1 - FAINT_LEVEL / 255) * levels))
+    return remove_frames(np.asarray(np.rint(full), np.uint8))
 
 
-def _measure_grain(raised: Floats, threshold: Floats) -> float:
-    """Return the standard deviation of the paper, of which a few outliers (printed lines) are no part."""
+def _is_specked(marks: NDArray[np.bool_]) -> bool:
+    """Return whether what was taken for ink is mostly the grain of the paper."""
+    _, stats = find_connected(marks)
+    specks = int(np.count_nonzero(stats[1:, 4] < SPECK_PX))
+    return specks > SPECKS and 2 * specks >= len(stats)
+
+
+def _measure_grain(raised: Floats, threshold: Floats) -> tuple[float, float]:
+    """Return the level of the paper, of which printed lines are no part, and its standard deviation."""
     raised, threshold = _sample(raised), _sample(threshold)
     paper = raised[raised < threshold]
     if 2 * np.count_nonzero(paper) <= paper.size:  # as in most drawings: quick
-        return 0.0
-    return 1.4826 * float(np.median(np.abs(paper - np.median(paper))))
+        return 0.0, 0.0
+    level = float(np.median(paper))
+    return level, 1.4826 * float(np.median(np.abs(paper - level)))
 
 
 def _sample(field: NDArray[Any]) -> NDArray[Any]:

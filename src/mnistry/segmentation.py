@@ -36,6 +36,7 @@ MOST_MERGED = 100  # lines of a page that are compared with each other for that
 FRAME_PORTION = 0.5  # of the picture's side
 RIM_HEIGHTS = 3.0  # of the digits: what is longer along a border is none
 
+UPRIGHT_HEIGHTS = 2.5  # of the digits: what is longer, and narrow, parts columns
 RULE_HEIGHTS = 2.0  # of the digits: what is longer, and low, underlines or strikes out
 
 
@@ -91,6 +92,7 @@ def find_marks(ink: Gray, name: str = "") -> list[Mark]:
         typical = _see_past_grain(boxes[free], stats[1:, 4][free], sums[free], typical)
     framing |= _ask_each(_is_rim, boxes, touching, ink.shape, typical)
     framing |= (boxes[:, 2] > RULE_HEIGHTS * typical) & (boxes[:, 3] < boxes[:, 2] / 8)
+    framing |= (boxes[:, 3] > UPRIGHT_HEIGHTS * typical) & (boxes[:, 2] < boxes[:, 3] / 8)
     kept = np.flatnonzero(~framing & (boxes[:, 2:].max(axis=1) >= DIRT_PORTION * typical))
     covered = int((boxes[kept, 2].astype(np.int64) * boxes[kept, 3]).sum())
     if len(kept) > MOST_MARKS or covered > MOST_COVERED * ink.size:
