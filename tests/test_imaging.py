@@ -119,6 +119,16 @@ def test_grain_alone_is_no_ink(sigma: float) -> None:
         find_ink(noise)
 
 
+@pytest.mark.parametrize("blur", [0.0, 3.0])
+@pytest.mark.parametrize("shape", [(300, 1600), (300, 300)])
+def test_grain_of_any_size_is_no_ink(shape: tuple[int, int], blur: float) -> None:
+    noise = np.random.default_rng(0).normal(size=shape)
+    noise = cv2.GaussianBlur(noise, (0, 0), blur) if blur else noise
+    page = (128 + 20 * noise / noise.std()).clip(0, 255).astype(np.uint8)
+    with pytest.raises(ImageError, match="no ink"):
+        read(page)
+
+
 def test_light_alone_is_no_ink() -> None:
     rows, columns = np.indices((300, 400)) / 400
     for light in (

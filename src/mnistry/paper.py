@@ -49,7 +49,12 @@ LEAST_SHARPNESS = 7.0  # contrasts that the steepest slope would rise along the 
 LEAST_CONTRAST = 20  # gray levels (of 255) between ink and paper
 MOST_COVERED = 0.6  # of the picture is ink; more is the grain of a blank page
 SAMPLED = 20_000
-MIN_SIGMAS = 2.0  # of the paper's grain, between paper and threshold
+MIN_SIGMAS = (
+    2.0  # of the paper's grain, that the threshold has, and by which what is faint is above the paper
+)
+LEAST_SIGMAS = (
+    1.5  # between paper and threshold: pictures of nothing but grain have 1.1 to 1.3, cheques from 1.9
+)
 
 
 def find_page_ink(gray: Gray, invert: bool | None = None, name: str = "") -> Gray:
@@ -94,6 +99,11 @@ def find_page_ink(gray: Gray, invert: bool | None = None, name: str = "") -> Gra
             f"no ink found in {name or 'the picture'}: a contrast of {max(0.0, contrast):.0f} gray levels "
             f"once the light is evened out, where at least {needed:.0f} are needed. Photograph the digits in "
             "better light."
+        )
+    if middle - ground < LEAST_SIGMAS * grain:
+        raise ImageError(
+            f"no ink found in {name or 'the picture'}: nothing in it stands out from the grain of the paper. "
+            "Photograph the digits in better light, or nearer by"
         )
     # A drawing has no grain, and all of it is ink; a photo has printed lines that are fainter than the ink.
     faint = min(0.75, FAINT + FAINT_BY_GRAIN * grain) * threshold
