@@ -69,6 +69,23 @@ def test_a_folder_without_pictures_says_so(tmp_path: Path, capsys) -> None:
     assert "it is a folder" in err
 
 
+def test_the_picture_itself_is_never_drawn_over(tmp_path: Path, capsys) -> None:
+    picture = tmp_path / "one.png"
+    draw_one().save(picture)
+    before = picture.read_bytes()
+    status, out, err = run(capsys, picture, "--save", picture)
+    assert (status, out) == (2, "")
+    assert "would overwrite the picture itself" in err
+    other = tmp_path / "other.png"
+    status, _, err = run(capsys, picture, "--save", other, "--explain", other)
+    assert status == 2
+    assert "two different files" in err
+    status, _, _ = run(capsys, tmp_path, "--save", tmp_path)
+    assert status == 0
+    assert picture.read_bytes() == before
+    assert (tmp_path / "one-2.png").exists()
+
+
 def test_a_tiff_file_is_read_page_by_page(tmp_path: Path, capsys) -> None:
     blank = Image.new("L", (160, 200), 240)
     draw_one().save(tmp_path / "scan.tif", save_all=True, append_images=[blank, draw_one(260)])

@@ -64,7 +64,15 @@ def test_a_seed_fixes_what_is_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "1,2,3\n", "a,b\n", ",".join(["17"] * 65), ",".join(["1"] * 64 + ["11"])]
+    "text",
+    [
+        "",
+        "1,2,3\n",
+        "a,b\n",
+        ",".join(["17"] * 65),
+        ",".join(["1"] * 64 + ["11"]),
+        ",".join(["nan"] * 64 + ["1"]),
+    ],
 )
 def test_another_file_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "digits.dat").write_text(text)

@@ -120,7 +120,7 @@ def test_grain_alone_is_no_ink(sigma: float) -> None:
 
 
 @pytest.mark.parametrize("blur", [0.0, 3.0])
-@pytest.mark.parametrize("shape", [(300, 1600), (300, 300)])
+@pytest.mark.parametrize("shape", [(300, 1600), (300, 300), (1600, 2), (4, 1600)])
 def test_grain_of_any_size_is_no_ink(shape: tuple[int, int], blur: float) -> None:
     noise = np.random.default_rng(0).normal(size=shape)
     noise = cv2.GaussianBlur(noise, (0, 0), blur) if blur else noise

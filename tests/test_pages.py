@@ -267,8 +267,13 @@ def test_who_sees_a_line_uncut_does_not_decide_alone() -> None:
     assert line.text == "1234"
 
 
-@pytest.mark.parametrize(("seen", "accepted"), [(0.95, True), (0.0, False)])
-def test_digits_among_signs_are_no_word_where_the_line_is_seen_so(seen: float, accepted: bool) -> None:
+@pytest.mark.parametrize(
+    ("text", "seen", "accepted"),
+    [("7+7-7", 0.95, True), ("7+7-7", 0.0, False), ("7++-", 0.95, False), ("7++-", 0.9995, True)],
+)
+def test_digits_among_signs_are_no_word_where_the_line_is_seen_so(
+    text: str, seen: float, accepted: bool
+) -> None:
     image = np.zeros((28, 28), np.uint8)
 
     def segment(place: int, digit: bool) -> Segment:
@@ -276,8 +281,8 @@ def test_digits_among_signs_are_no_word_where_the_line_is_seen_so(seen: float, a
         box = (60 * place, 32, 40, 64)
         return Segment(place, place + 1, box, image, probabilities, digit, 7 if digit else None, seen * digit)
 
-    path = Path(tuple(segment(place, place % 2 == 0) for place in range(5)), 0.0)  # 7+7-7
-    assert accept(path, 0.0) == [accepted, False, accepted, False, accepted]
+    path = Path(tuple(segment(place, sign == "7") for place, sign in enumerate(text)), 0.0)
+    assert accept(path, 0.0) == [accepted and sign == "7" for sign in text]
 
 
 def test_the_best_path_joins_the_pieces_of_a_broken_digit() -> None:

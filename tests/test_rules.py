@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from mnistry import read
 from mnistry.paper import find_page_ink
 from mnistry.rules import remove_frames, remove_rules
 
@@ -62,6 +63,21 @@ def test_faint_squares_that_the_digits_cross_do_not_hang_on_to_them(level: int) 
     near = cv2.dilate(digits, np.ones((13, 13), np.uint8)) > 0
     assert not ink[~near].any()
     assert (ink[digits > 200] > 200).mean() > 0.9
+
+
+@pytest.mark.parametrize("degrees", [0, 1.1, -2])
+def test_thin_squares_far_from_the_digits_are_no_ink(degrees: float) -> None:
+    page = np.full((700, 1100), 255.0)
+    for at in range(-400, 1500, 59):
+        cv2.line(page, (at, -400), (at, 1500), 190, 2, cv2.LINE_AA)
+        cv2.line(page, (-400, at), (1500, at), 190, 2, cv2.LINE_AA)
+    matrix = cv2.getRotationMatrix2D((550, 350), degrees, 1)
+    page = cv2.warpAffine(page, matrix, (1100, 700), borderMode=cv2.BORDER_REFLECT)
+    for x in (150, 240, 330):
+        cv2.polylines(page, [np.array([(x, 150), (x + 60, 150), (x + 20, 250)])], False, 60, 8, cv2.LINE_AA)
+    page *= np.linspace(1, 0.65, 700)[:, None]  # light from above
+    noise = np.random.default_rng(0).normal(0, 2, page.shape)
+    assert read((page + noise).clip(0, 255).astype(np.uint8)).text.strip() == "777"
 
 
 @pytest.mark.parametrize("degrees", [0, 2, -4])

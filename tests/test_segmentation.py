@@ -56,3 +56,19 @@ def test_a_margin_line_is_no_mark_beside_digits_and_alone_it_is_one() -> None:
     for x in range(80, 380, 60):
         ink[120:180, x : x + 8] = 255
     assert boxes_of(find_marks(ink))[:, 0].tolist() == [80, 140, 200, 260, 320]
+
+
+def test_a_one_over_a_dotted_line_is_no_margin_line() -> None:
+    ink = np.zeros((300, 800), np.uint8)
+    ink[100:190, 300:308] = 255
+    for x in range(20, 780, 18):
+        ink[210:214, x : x + 4] = 255
+    assert [300, 100, 8, 90] in boxes_of(find_marks(ink)).tolist()
+
+
+def test_a_one_twice_as_high_as_its_neighbours_is_no_margin_line() -> None:
+    ink = np.zeros((300, 400), np.uint8)
+    ink[50:210, 20:28] = 255
+    for x in range(80, 380, 60):
+        ink[100:166, x : x + 8] = 255
+    assert len(find_marks(ink)) == 6

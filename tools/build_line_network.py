@@ -286,7 +286,8 @@ def main() -> None:
     digits, _ = load_mnist()
     part = slice(-KEPT, None) if arguments.seed == 0 else slice(None, -KEPT)
     digits = Dataset(digits.images[part], digits.labels[part], "MNIST")
-    digits = add_drawn(digits, arguments.hands, arguments.seed)
+    # The same hands must not be measured with that are learned from.
+    digits = add_drawn(digits, arguments.hands if arguments.seed else None, arguments.seed)
     strips, labels = make_strips(digits, arguments.count, arguments.seed)
     arguments.folder.mkdir(parents=True, exist_ok=True)
     np.savez(arguments.folder / f"{arguments.seed}.npz", strips=strips, labels=labels)

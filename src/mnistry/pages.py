@@ -223,7 +223,12 @@ def find_writing(
     """
     page, to_picture = flatten_page(gray)
     marks = find_marks(find_page_ink(page, invert, name), name)
-    if max((max(mark.box[2:]) for mark in marks), default=0) < LEAST_PX:
+    if not marks:
+        raise ImageError(
+            f"no ink found in {name or 'the picture'}: all that stands out are lines and borders. "
+            "Crop it to the digits"
+        )
+    if max(max(mark.box[2:]) for mark in marks) < LEAST_PX:
         raise ImageError(
             f"no ink found in {name or 'the picture'}: nothing on it is larger than {LEAST_PX} pixels, so "
             "what stands out is the grain of the paper. Photograph the digits from nearer or in better light"

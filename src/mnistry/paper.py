@@ -3,7 +3,7 @@
     find_page_ink       gray -> ink, bright on 0, of a page with any number of digits
       flatten_paper     light, shadow, the tint of the paper and polarity taken away
       find_edges        where the picture is sharp: the outlines of strokes, not the rims of shadows
-      find_threshold    the level, at every pixel, from which it is ink
+      find_threshold    the level, at every pixel, from which it is ink; again, smoothed, where there is grain
       rules.remove_rules, remove_frames
                         printed lines, borders, form boxes and tables taken away
 
@@ -21,7 +21,7 @@ from mnistry.errors import ImageError
 from mnistry.imaging import find_even_level, find_polarity, measure_stroke
 from mnistry.pictures import Gray, shrink
 from mnistry.pixels import find_connected
-from mnistry.rules import remove_frames, remove_rules
+from mnistry.rules import LEAST_LEFT, RULE_LEVEL, remove_frames, remove_rules
 
 Floats = NDArray[np.float32]
 
@@ -39,6 +39,10 @@ FAINT = 0.35  # a pixel that has this portion of the threshold is ink where it i
 FAINT_BY_GRAIN = 0.1  # and so much more for every gray level of the paper's grain
 MOST_FAINT = 0.9  # but never more than this
 FAINT_LEVEL = 100  # of ink, of what just reaches that
+RULED, RULED_SIGMAS = 0.2, 3.0  # of the threshold, and of the grain: from there on it may be a printed line,
+DARKER = 1.6  # times as dark as which ink is that crosses it,
+CROSSING = 0.25  # so much of its mark lies beside them
+LEAST_DARKER = 0.01  # of the lines' area at least, or else they may be the writing
 ROUGH = 0.12  # of the threshold: paper with so much grain is smoothed,
 SMOOTHING = 0.22  # with a standard deviation of so many stroke widths,
 MORE_SMOOTHING = 1.6  # times as much again while the ink is specks: there may be
@@ -77,9 +81,10 @@ def find_page_ink(gray: Gray, invert: bool | None = None, name: str = "") -> Gra
     (ground, grain), middle = _measure_grain(raised, threshold), float(np.median(_sample(threshold)))
     if grain > ROUGH * middle:
         unsmoothed, sigma_px = raised, 0.5
-        while sigma_px < MOST_SMOOTHING_PX:
+        most_px = min(MOST_SMOOTHING_PX, SMOOTHING * min(raised.shape))
+        while sigma_px < most_px:
             stroke_px = measure_stroke(((raised > threshold) * 255).astype(np.uint8))
-            sigma_px = min(max(sigma_px, SMOOTHING * stroke_px), MOST_SMOOTHING_PX)
+            sigma_px = min(max(sigma_px, SMOOTHING * stroke_px), most_px)
             raised = _smooth(unsmoothed, sigma_px)
             _, threshold = find_threshold(raised)
             if not _is_specked(raised > threshold):
@@ -87,6 +92,7 @@ def find_page_ink(gray: Gray, invert: bool | None = None, name: str = "") -> Gra
             sigma_px *= MORE_SMOOTHING
         (ground, grain), middle = _measure_grain(raised, threshold), float(np.median(_sample(threshold)))
     contrast = 2 * middle
+    other = ", or pass --invert or --no-invert" if invert is None else ""
     if sharpness < LEAST_SHARPNESS * contrast:
         raise ImageError(
             f"no ink found in {name or 'the picture'}: light and dark pass into each other all over it, as "
@@ -103,7 +109,7 @@ def find_page_ink(gray: Gray, invert: bool | None = None, name: str = "") -> Gra
     if middle - ground < LEAST_SIGMAS * grain:
         raise ImageError(
             f"no ink found in {name or 'the picture'}: nothing in it stands out from the grain of the paper. "
-            "Photograph the digits in better light, or nearer by"
+            f"Photograph the digits in better light, or nearer by{other}"
         )
     # A drawing has no grain, and all of it is ink; a photo has printed lines that are fainter than the ink.
     faint = min(0.75, FAINT + FAINT_BY_GRAIN * grain) * threshold
@@ -111,12 +117,13 @@ def find_page_ink(gray: Gray, invert: bool | None = None, name: str = "") -> Gra
         faint = np.minimum(np.maximum(faint, ground + MIN_SIGMAS * grain), MOST_FAINT * threshold)
     levels = np.clip((raised - faint / 2) * (255 / (1.6 * threshold - faint / 2)), 0, 255)
     paper = raised <= faint
-    # Rules go before marks are chosen: those that digits cross would hang on to them.
-    written = remove_rules(np.where(paper, 0, levels).astype(np.uint8)) > 0
+    # Rules go before marks are chosen: those that digits cross would hang on to them. They are looked for in
+    # all that is anything, and what is far darker than they are is ink that crosses them.
+    ruled = raised > np.maximum(RULED * threshold, ground + RULED_SIGMAS * grain)
+    written = _leave_rules(ruled, levels, raised, core) & ~paper
     marks = _keep_reaching(written, written & core)
     covered = float(marks.mean())
     if covered >= MOST_COVERED:
-        other = ", or pass --invert or --no-invert" if invert is None else ""
         raise ImageError(
             f"no ink found in {name or 'the picture'}: {100 * covered:.0f} % of it stands out from the rest, "
             f"of which at most {100 * MOST_COVERED:.0f} % can be ink. Crop it to the paper{other}."
@@ -124,6 +131,27 @@ def find_page_ink(gray: Gray, invert: bool | None = None, name: str = "") -> Gra
     soft = cv2.dilate(marks, np.ones((3, 3), np.uint8)) * (paper | written)
     full = np.maximum(levels * soft, marks * (FAINT_LEVEL + (1 - FAINT_LEVEL / 255) * levels))
     return remove_frames(np.asarray(np.rint(full), np.uint8))
+
+
+def _leave_rules(
+    ruled: NDArray[np.bool_], levels: NDArray[np.floating[Any]], raised: Floats, core: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Return what may be ink or a printed line without the printed lines, but with the ink that crosses them.
+
+    `levels` are of ink, 0..255; `core` is what is ink by itself.
+    """
+    left = remove_rules(np.where(ruled, np.maximum(levels, RULE_LEVEL), 0).astype(np.uint8), 0.0) > 0
+    rules = ruled & ~left
+    if not rules.any():
+        return ruled
+    darker = core & (raised > DARKER * float(np.median(raised[rules])))
+    few = levels[left].sum() < LEAST_LEFT * levels[ruled].sum()
+    if few and np.count_nonzero(darker) < LEAST_DARKER * np.count_nonzero(rules):
+        return ruled  # the writing itself runs from border to border
+    # A darker line among the others, such as a margin's, is no ink that crosses them.
+    numbers, stats = find_connected(darker)
+    kept = np.bincount(numbers[left], minlength=len(stats)) >= CROSSING * stats[:, 4]
+    return left | (darker & kept[numbers])
 
 
 def _is_specked(marks: NDArray[np.bool_]) -> bool:

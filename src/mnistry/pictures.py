@@ -200,7 +200,7 @@ def _open_regular_file(path: Path) -> BinaryIO:
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
-            raise ImageError("it is a folder; expected an image file. Name files, or a folder with images")
+            raise ImageError("it is a folder without pictures. Name image files, or a folder that holds some")
         if not stat.S_ISREG(status.st_mode):
             raise ImageError("it is a pipe, socket or device; expected an image file. Save the picture first")
         if status.st_size == 0:

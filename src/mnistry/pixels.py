@@ -23,7 +23,7 @@ def find_connected(mask: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.in
 
     Returns:
         numbers, (height, width) int32, 0 where the mask is empty; and (n, 5) int32: left, top, width, height
-        and area of each, that of what is empty first, as far as it lies between the others.
+        and area of each; the first row, for what is empty, is 0.
     """
     import cv2
 
@@ -37,7 +37,8 @@ def find_connected(mask: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.in
     _, numbers[inside], stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(
         mask[inside], 8, cv2.CV_32S, cv2.CCL_BBDT
     )
-    stats[:, :2] += (left, top)
+    stats[0] = 0  # of what is empty: no box of its own
+    stats[1:, :2] += (left, top)
     return numbers, np.asarray(stats, np.int32)
 
 

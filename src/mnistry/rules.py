@@ -16,7 +16,8 @@ from mnistry.pixels import find_connected
 
 RULE_LEVEL = 40  # of ink
 RULE_COPY_PX = 400  # longest side of the copy on which rules are found
-RULE_SLOPES = np.arange(-40, 41) * 0.005  # rows a column
+SLOPE_STEP = 0.005  # rows a column
+RULE_SLOPES = np.arange(-40, 41) * SLOPE_STEP
 RULE_THICKNESS = 0.05  # of the picture's side, at most
 RULE_COVER = 0.8  # of its way from border to border a rule is ink
 LEAST_LEFT = 0.15  # of the ink, after rules were taken away
@@ -43,15 +44,16 @@ class Rule(NamedTuple):
     bottom: int
 
 
-def remove_rules(ink: Gray) -> Gray:
+def remove_rules(ink: Gray, least_left: float = LEAST_LEFT) -> Gray:
     """Return the ink without printed lines that go from border to border, level or upright.
 
     Strokes that cross a line stay whole: where the ink goes on across the line, the line stays too. A single
-    upright line may be a 1 as high as the picture, and stays.
+    upright line may be a 1 as high as the picture, and stays. Where less than `least_left` of the ink, a
+    portion, would be left, the lines are the writing, and all stays.
     """
     level, upright = _find_rules(ink), _find_rules(np.ascontiguousarray(ink.T))
     result = _erase(ink, level, upright if len(upright) >= 2 else [])
-    return result if result.sum(dtype=np.int64) > LEAST_LEFT * ink.sum(dtype=np.int64) else ink
+    return result if result.sum(dtype=np.int64) >= least_left * ink.sum(dtype=np.int64) else ink
 
 
 def remove_frames(ink: Gray) -> Gray:
@@ -138,14 +140,29 @@ def _find_rules(ink: Gray, end_portion: float = RULE_END) -> list[Rule]:
     small = (shrink(ink, RULE_COPY_PX) >= RULE_LEVEL // 2).astype(np.uint8)
     end = max(2, round(ink.shape[1] * end_portion))
     found = []
-    for slope in _find_rule_slopes(small):
-        mask = _shear(ink, slope) >= RULE_LEVEL
+    for coarse in _find_rule_slopes(small):
+        slope, mask = _refine(ink, coarse)
         for top, bottom in _list_runs(mask.mean(axis=1) >= RULE_COVER):
             rule = mask[top:bottom]
             thin = bottom - top <= RULE_THICKNESS * ink.shape[1]
             if thin and rule[:, :end].any() and rule[:, -end:].any():
                 found.append(Rule(slope, top, bottom))
     return found
+
+
+def _refine(ink: Gray, coarse: float) -> tuple[float, NDArray[np.bool_]]:
+    """Return the slope near a coarse one at which most rows are rules, and the mask of the ink sheared by it.
+
+    From one slope to the next the ends of a line move by about a pixel: a thin line must stay in its rows.
+    """
+    steps = max(1, round(SLOPE_STEP / 2 * ink.shape[1] / 2))
+    best = (-1.0, coarse, np.zeros(ink.shape, np.bool_))
+    for step in sorted(range(-steps, steps + 1), key=abs):  # of equals, the nearest
+        slope = coarse + step / steps * SLOPE_STEP / 2
+        mask = _shear(ink, slope) >= RULE_LEVEL
+        count = float(np.count_nonzero(mask.mean(axis=1) >= RULE_COVER))
+        best = max(best, (count, slope, mask), key=lambda found: found[0])
+    return best[1:]
 
 
 def _erase(ink: Gray, level: Sequence[Rule], upright: Sequence[Rule]) -> Gray:

@@ -36,7 +36,8 @@ MOST_MERGED = 100  # lines of a page that are compared with each other for that
 FRAME_PORTION = 0.5  # of the picture's side
 RIM_HEIGHTS = 3.0  # of the digits: what is longer along a border is none
 
-UPRIGHT_HEIGHTS = 2.5  # of the digits: what is longer, and narrow, parts columns
+UPRIGHT_HEIGHTS = 3.0  # of the digits: what is longer, and narrow, parts columns,
+LEAST_PORTION = 0.2  # where there are FEW_MARKS digits, of its length each at least
 RULE_HEIGHTS = 2.0  # of the digits: what is longer, and low, underlines or strikes out
 
 
@@ -92,7 +93,7 @@ def find_marks(ink: Gray, name: str = "") -> list[Mark]:
         typical = _see_past_grain(boxes[free], stats[1:, 4][free], sums[free], typical)
     framing |= _ask_each(_is_rim, boxes, touching, ink.shape, typical)
     framing |= (boxes[:, 2] > RULE_HEIGHTS * typical) & (boxes[:, 3] < boxes[:, 2] / 8)
-    framing |= (boxes[:, 3] > UPRIGHT_HEIGHTS * typical) & (boxes[:, 2] < boxes[:, 3] / 8)
+    framing |= _find_margin_lines(boxes, framing)
     kept = np.flatnonzero(~framing & (boxes[:, 2:].max(axis=1) >= DIRT_PORTION * typical))
     covered = int((boxes[kept, 2].astype(np.int64) * boxes[kept, 3]).sum())
     if len(kept) > MOST_MARKS or covered > MOST_COVERED * ink.size:
@@ -160,6 +161,20 @@ def _is_frame(box: Sequence[int], shape: tuple[int, ...]) -> bool:
             and (y == 0 or y + height == shape[0] or x == 0 or x + width == shape[1])
         )
     return height > FRAME_PORTION * shape[0] and width < height / 8 and (x == 0 or x + width == shape[1])
+
+
+def _find_margin_lines(boxes: NDArray[np.int32], framing: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which marks are narrow and far higher than the digits, of which there must be a few."""
+    lines = np.zeros(len(boxes), np.bool_)
+    heights = boxes[:, 3]
+    narrow = boxes[:, 2] < heights / 8
+    for index in np.flatnonzero(narrow & (heights >= heights.max() / 2) & ~framing):
+        others = heights[
+            ~framing & (heights > LEAST_PORTION * heights[index]) & (heights < heights[index] / 2)
+        ]
+        if len(others) >= FEW_MARKS:
+            lines[index] = heights[index] > UPRIGHT_HEIGHTS * float(np.median(others))
+    return lines
 
 
 def _is_rim(box: Sequence[int], shape: tuple[int, ...], typical: float) -> bool:

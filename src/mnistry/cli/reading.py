@@ -94,6 +94,15 @@ def read(
         for option, target in (("--save", save), ("--explain", explain))
         if target is not None
     ]
+    if save is not None and save == explain:
+        raise typer.BadParameter(
+            f"--save and --explain must name two different files, received {str(save)!r}"
+        )
+    for drawing in drawings:
+        if not several and _is_same(drawing.target, pictures[0]):
+            raise typer.BadParameter(
+                f"{drawing.option} would overwrite the picture itself, {str(drawing.target)!r}; name another"
+            )
     source = load_source(model, backend)
     if threshold is None and source.calibration is not None and source.classifier is None:
         threshold = source.calibration.threshold
@@ -128,6 +137,11 @@ def read(
                 drawing.draw(reading, invert)
     if failed:
         raise typer.Exit(1)
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    """Return whether both are one file, which is there."""
+    return path.exists() and other.exists() and path.samefile(other)
 
 
 @dataclass
@@ -194,7 +208,7 @@ class Drawings:
         if reading.page is not None:
             path = path.with_stem(f"{path.stem}-page-{reading.page}")
         first, number = path, 2
-        while path in self._written:
+        while path in self._written or (isinstance(reading.source, Path) and _is_same(path, reading.source)):
             path, number = first.with_stem(f"{first.stem}-{number}"), number + 1
         self._written.add(path)
         return path

@@ -43,8 +43,7 @@ def load_hands(path: str | Path) -> tuple[NDArray[np.float32], NDArray[np.uint8]
         raise DataError(f"{path} cannot be read as 8 x 8 digits: {error}") from error
     if (
         counts.shape[1] != FIELDS**2
-        or counts.min() < 0
-        or counts.max() > MOST
+        or not (counts.min() >= 0 and counts.max() <= MOST)  # false for NaN too
         or not np.isin(labels, range(10)).all()
     ):
         raise DataError(
