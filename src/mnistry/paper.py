@@ -80,16 +80,7 @@ def find_page_ink(gray: Gray, invert: bool | None = None, name: str = "") -> Gra
     sharpness = _measure_sharpness(raised, edges)
     (ground, grain), middle = _measure_grain(raised, threshold), float(np.median(_sample(threshold)))
     if grain > ROUGH * middle:
-        unsmoothed, sigma_px = raised, 0.5
-        most_px = min(MOST_SMOOTHING_PX, SMOOTHING * min(raised.shape))
-        while sigma_px < most_px:
-            stroke_px = measure_stroke(((raised > threshold) * 255).astype(np.uint8))
-            sigma_px = min(max(sigma_px, SMOOTHING * stroke_px), most_px)
-            raised = _smooth(unsmoothed, sigma_px)
-            _, threshold = find_threshold(raised)
-            if not _is_specked(raised > threshold):
-                break
-            sigma_px *= MORE_SMOOTHING
+        raised, threshold = _smooth_grain(raised, threshold)
         (ground, grain), middle = _measure_grain(raised, threshold), float(np.median(_sample(threshold)))
     contrast = 2 * middle
     other = ", or pass --invert or --no-invert" if invert is None else ""
@@ -131,6 +122,24 @@ def find_page_ink(gray: Gray, invert: bool | None = None, name: str = "") -> Gra
     soft = cv2.dilate(marks, np.ones((3, 3), np.uint8)) * (paper | written)
     full = np.maximum(levels * soft, marks * (FAINT_LEVEL + (1 - FAINT_LEVEL / 255) * levels))
     return remove_frames(np.asarray(np.rint(full), np.uint8))
+
+
+def _smooth_grain(unsmoothed: Floats, threshold: Floats) -> tuple[Floats, Floats]:
+    """Return the picture smoothed as its strokes allow, until they are more than specks, and the threshold.
+
+    Grain hides how wide the strokes are: what is measured at first may be the width of specks.
+    """
+    raised, sigma_px = unsmoothed, 0.5
+    most_px = min(MOST_SMOOTHING_PX, SMOOTHING * min(raised.shape))
+    while sigma_px < most_px:
+        stroke_px = measure_stroke(((raised > threshold) * 255).astype(np.uint8))
+        sigma_px = min(max(sigma_px, SMOOTHING * stroke_px), most_px)
+        raised = _smooth(unsmoothed, sigma_px)
+        _, threshold = find_threshold(raised)
+        if not _is_specked(raised > threshold):
+            break
+        sigma_px *= MORE_SMOOTHING
+    return raised, threshold
 
 
 def _leave_rules(
