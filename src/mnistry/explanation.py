@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from mnistry.cutting import cut_pieces
 from mnistry.imaging import measure_stroke
+from mnistry.light import flatten_paper
 from mnistry.pages import flatten_page
-from mnistry.paper import find_page_ink, flatten_paper
+from mnistry.paper import find_page_ink
 from mnistry.pictures import Gray
 from mnistry.plots.readings import draw_seen
 from mnistry.plots.style import INK, SMALL_PT, set_figure_title, start_sized_figure

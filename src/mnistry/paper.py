@@ -1,8 +1,8 @@
 """From the gray levels of a page to its ink alone, one small function a step.
 
     find_page_ink       gray -> ink, bright on 0, of a page with any number of digits
-      flatten_paper     light, shadow, the tint of the paper and polarity taken away
-      find_edges        where the picture is sharp: the outlines of strokes, not the rims of shadows
+      light.flatten_paper
+                        light, shadow, the tint of the paper and polarity taken away
       find_threshold    the level, at every pixel, from which it is ink; again, smoothed, where there is grain
       rules.remove_rules, remove_frames
                         printed lines, borders, form boxes and tables taken away
@@ -18,23 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistry.errors import ImageError
-from mnistry.imaging import find_even_level, find_polarity, measure_stroke
-from mnistry.pictures import Gray, shrink
+from mnistry.imaging import measure_stroke
+from mnistry.light import LEAST_CONTRAST, SMALL_PX, Floats, find_edges, flatten_paper, sample, smooth
+from mnistry.pictures import Gray
 from mnistry.pixels import find_connected
 from mnistry.rules import LEAST_LEFT, RULE_LEVEL, remove_frames, remove_rules
 
-Floats = NDArray[np.float32]
-
-SMALL_PX = 480  # longest side of the copy on which the paper is measured
 LEVELS_PX = 80  # longest side of the field of thresholds, which is smooth
-WINDOW_PORTIONS = (
-    1 / 24,
-    1 / 12,
-    1 / 6,
-    1 / 3,
-    2 / 3,
-)  # of the shorter side: windows for the paper, tried in this order
-EXPLAINED = 0.8  # a window is wide enough when its ink has so much of the sharp outlines that the best has
 FAINT = 0.35  # a pixel that has this portion of the threshold is ink where it is connected with more,
 FAINT_BY_GRAIN = 0.1  # and so much more for every gray level of the paper's grain
 MOST_FAINT = 0.9  # but never more than this
@@ -50,9 +40,7 @@ SPECKS, SPECK_PX = 100, 15  # so many marks, most of all, of a smaller area, and
 MOST_SMOOTHING_PX = 30.0  # and of so many pixels at most: the time grows with it
 SHORT_PX = 120  # of that copy: what is less high, such as a strip of paper, counts as so high
 LEAST_SHARPNESS = 7.0  # contrasts that the steepest slope would rise along the picture's shorter side
-LEAST_CONTRAST = 20  # gray levels (of 255) between ink and paper
 MOST_COVERED = 0.6  # of the picture is ink; more is the grain of a blank page
-SAMPLED = 20_000
 MIN_SIGMAS = (
     2.0  # of the paper's grain, that the threshold has, and by which what is faint is above the paper
 )
@@ -78,10 +66,10 @@ def find_page_ink(gray: Gray, invert: bool | None = None, name: str = "") -> Gra
     raised = flatten_paper(gray, invert)
     edges, threshold = find_threshold(raised)
     sharpness = _measure_sharpness(raised, edges)
-    (ground, grain), middle = _measure_grain(raised, threshold), float(np.median(_sample(threshold)))
+    (ground, grain), middle = _measure_grain(raised, threshold), float(np.median(sample(threshold)))
     if grain > ROUGH * middle:
         raised, threshold = _smooth_grain(raised, threshold)
-        (ground, grain), middle = _measure_grain(raised, threshold), float(np.median(_sample(threshold)))
+        (ground, grain), middle = _measure_grain(raised, threshold), float(np.median(sample(threshold)))
     contrast = 2 * middle
     other = ", or pass --invert or --no-invert" if invert is None else ""
     if sharpness < LEAST_SHARPNESS * contrast:
@@ -134,7 +122,7 @@ def _smooth_grain(unsmoothed: Floats, threshold: Floats) -> tuple[Floats, Floats
     while sigma_px < most_px:
         stroke_px = measure_stroke(((raised > threshold) * 255).astype(np.uint8))
         sigma_px = min(max(sigma_px, SMOOTHING * stroke_px), most_px)
-        raised = _smooth(unsmoothed, sigma_px)
+        raised = smooth(unsmoothed, sigma_px)
         _, threshold = find_threshold(raised)
         if not _is_specked(raised > threshold):
             break
@@ -172,38 +160,12 @@ def _is_specked(marks: NDArray[np.bool_]) -> bool:
 
 def _measure_grain(raised: Floats, threshold: Floats) -> tuple[float, float]:
     """Return the level of the paper, of which printed lines are no part, and its standard deviation."""
-    raised, threshold = _sample(raised), _sample(threshold)
+    raised, threshold = sample(raised), sample(threshold)
     paper = raised[raised < threshold]
     if 2 * np.count_nonzero(paper) <= paper.size:  # as in most drawings: quick
         return 0.0, 0.0
     level = float(np.median(paper))
     return level, 1.4826 * float(np.median(np.abs(paper - level)))
-
-
-def _sample(field: NDArray[Any]) -> NDArray[Any]:
-    """Return every n-th row and column, about SAMPLED pixels: enough for a median."""
-    step = max(1, round((field.size / SAMPLED) ** 0.5))
-    return field[::step, ::step]
-
-
-def _smooth(raised: Floats, sigma_px: float = 1.0) -> Floats:
-    import cv2
-
-    return np.asarray(cv2.GaussianBlur(raised, (0, 0), sigma_px), np.float32)
-
-
-def find_edges(smooth: Floats) -> Floats:
-    """Return the square of the slope of a smoothed picture where it is steepest, and 0 elsewhere.
-
-    Slopes are in gray levels a pixel.
-    """
-    import cv2
-
-    slope = cv2.magnitude(
-        cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=1 / 8), cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=1 / 8)
-    )
-    strong = float(np.percentile(_sample(slope), 99.5)) / 2
-    return np.asarray(np.where(slope >= strong, slope * slope, 0), np.float32)
 
 
 def _measure_sharpness(raised: Floats, edges: Floats) -> float:
@@ -214,95 +176,8 @@ def _measure_sharpness(raised: Floats, edges: Floats) -> float:
     if portion < 1:
         size = [max(1, round(portion * side)) for side in raised.shape]
         small = cv2.resize(raised, size[::-1], interpolation=cv2.INTER_AREA)
-        edges = find_edges(_smooth(np.asarray(small, np.float32)))
+        edges = find_edges(smooth(np.asarray(small, np.float32)))
     return float(np.sqrt(edges.max()) * max(SHORT_PX, min(edges.shape)))
-
-
-def flatten_paper(gray: Gray, invert: bool | None = None) -> Floats:
-    """Return how far each pixel differs from the paper under it as ink does, float32 gray levels.
-
-    The paper is what is left of a picture with bright ink when it is opened with a window wider than the
-    strokes. The narrowest window is taken whose ink has the picture's sharp outlines: the narrower it is,
-    the better it follows light and shadow, but one narrower than the strokes takes them for paper. Where the
-    paper is even, as in drawings, its level is known.
-
-    Args:
-        gray: the picture, (height, width) uint8.
-        invert: True for light ink on dark paper, False for dark on light, None to find out.
-    """
-    import cv2
-
-    level = find_even_level(gray)
-    light_ink = find_polarity(gray, level) if invert is None else invert
-    bright = gray if light_ink else 255 - gray
-    if level is not None:
-        raised = bright.astype(np.float32) - np.float32(level if light_ink else 255 - level)
-        if raised.max() >= LEAST_CONTRAST:
-            return raised
-    levels = shrink(bright, SMALL_PX)
-    small = levels.astype(np.float32)
-    edges = find_edges(_smooth(small))
-    steps = cv2.morphologyEx(levels, cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)).astype(np.float32)
-    windows = [max(3, round(portion * min(small.shape)) | 1) for portion in WINDOW_PORTIONS]
-    # An outline lies half a step above the paper; what is higher, beyond a shadow, counts no more.
-    most = float((edges * (steps / 2)).sum())
-    papers: list[Floats] = []
-    portions: list[float] = []
-    for window in windows:
-        papers.append(_open(levels, window))
-        portions.append(float((edges * np.minimum(small - papers[-1], steps / 2)).sum()))
-        least = EXPLAINED * portions[-1]
-        if portions[-1] >= EXPLAINED * most and all(portion < least for portion in portions[:-1]):
-            break  # it is the first that has enough, whatever the wider ones have
-    enough = EXPLAINED * max(0.0, *portions)
-    best = next((index for index, portion in enumerate(portions) if portion >= enough), len(papers) - 1)
-    # The next wider one, for places where strokes meet.
-    wider = min(best + 1, len(windows) - 1)
-    paper = papers[wider] if wider < len(papers) else _open(levels, windows[wider])
-    everywhere = cv2.resize(paper, bright.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return np.asarray(bright - everywhere, np.float32)
-
-
-def _open(levels: Gray, window: int) -> Floats:
-    """Open with a square window, then smooth; the picture goes on beyond its border by an odd mirror."""
-    import cv2
-
-    border = cv2.BORDER_REFLECT_101 if min(levels.shape) > window else cv2.BORDER_REPLICATE
-    half, reach = window // 2, window // 4  # of the window to both sides, and of smoothing
-    # Smoothing needs the dilated picture as far as it reaches, that the eroded one half a window further, and
-    # so on: no more is computed. What a window looks at beyond `window` pixels outside counts for nothing.
-    wide = cv2.copyMakeBorder(levels, window, window, window, window, border)
-    eroded = _run_extremes(_pad(wide, reach + 2 * half - window, 255), window, np.minimum)
-    opened = _run_extremes(eroded, window, np.maximum)
-    size = (2 * reach + 1, 2 * reach + 1)
-    smooth = cv2.boxFilter(np.ascontiguousarray(opened), cv2.CV_32F, size)
-    return np.asarray(smooth[reach : -reach or None, reach : -reach or None], np.float32)
-
-
-def _pad(levels: NDArray[Any], margin: int, level: int) -> Gray:
-    """Return the picture with a margin of one level, or, where that is negative, without its own."""
-    import cv2
-
-    if margin <= 0:
-        return np.asarray(levels[-margin : margin or None, -margin : margin or None], np.uint8)
-    return np.asarray(
-        cv2.copyMakeBorder(levels, margin, margin, margin, margin, cv2.BORDER_CONSTANT, value=level)
-    )
-
-
-def _run_extremes(levels: Gray, window: int, extreme: np.ufunc) -> Gray:
-    """Return the extreme of every square window that lies inside the picture, which is smaller for that.
-
-    In steps that double the window: OpenCV's time grows with it.
-    """
-    for _ in range(2):
-        known = 1
-        while known < window:
-            step = min(known, window - known)
-            levels = extreme(levels[:-step], levels[step:])
-            known += step
-        levels = levels.T
-    return levels
 
 
 def find_threshold(raised: Floats) -> tuple[Floats, Floats]:
@@ -313,9 +188,9 @@ def find_threshold(raised: Floats) -> tuple[Floats, Floats]:
     """
     import cv2
 
-    smooth = _smooth(raised)
-    edges = find_edges(smooth)
-    weighted = smooth * edges  # smoothed: beside a line of a single pixel the outline itself is paper
+    smoothed = smooth(raised)
+    edges = find_edges(smoothed)
+    weighted = smoothed * edges  # smoothed: beside a line of a single pixel the outline itself is paper
     whole = float(weighted.sum() / max(float(edges.sum()), 1e-6))
     size = [max(1, round(side * min(1, LEVELS_PX / max(raised.shape)))) for side in raised.shape]
     weights = cv2.resize(edges, size[::-1], interpolation=cv2.INTER_AREA)
