@@ -27,6 +27,9 @@ WINDOW_PORTIONS = (
     2 / 3,
 )  # of the shorter side: windows for the paper, tried in this order
 EXPLAINED = 0.8  # a window is wide enough when its ink has so much of the sharp outlines that the best has
+WRITING, PLATEAU = 0.25, 1.1  # so much of all may be writing, if the next window has not so many times more
+SMOOTHED = 4.0  # gray levels that smoothing may lower the paper: it must not blur the edge of a shadow
+LEAST_PAGE_PX = 200  # shorter side of that copy: what is smaller may be cut out closely around digits
 LEAST_CONTRAST = 20  # gray levels (of 255) between ink and paper
 SAMPLED = 20_000  # pixels: enough for a median
 
@@ -60,15 +63,14 @@ def flatten_paper(gray: Gray, invert: bool | None = None) -> Floats:
     # An outline lies half a step above the paper; what is higher, beyond a shadow, counts no more.
     most = float((edges * (steps / 2)).sum())
     papers: list[Floats] = []
-    portions: list[float] = []
+    portions: list[float] = []  # of `most`, that what is above each paper has
     for window in windows:
         papers.append(_open(levels, window))
-        portions.append(float((edges * np.minimum(small - papers[-1], steps / 2)).sum()))
+        portions.append(float((edges * np.minimum(small - papers[-1], steps / 2)).sum()) / max(most, 1e-6))
         least = EXPLAINED * portions[-1]
-        if portions[-1] >= EXPLAINED * most and all(portion < least for portion in portions[:-1]):
+        if portions[-1] >= EXPLAINED and all(portion < least for portion in portions[:-1]):
             break  # it is the first that has enough, whatever the wider ones have
-    enough = EXPLAINED * max(0.0, *portions)
-    best = next((index for index, portion in enumerate(portions) if portion >= enough), len(papers) - 1)
+    best = _choose_window(small, papers, portions, windows, most / max(1e-6, float(edges.sum())))
     # The next wider one, for places where strokes meet.
     wider = min(best + 1, len(windows) - 1)
     paper = papers[wider] if wider < len(papers) else _open(levels, windows[wider])
@@ -76,20 +78,76 @@ def flatten_paper(gray: Gray, invert: bool | None = None) -> Floats:
     return np.asarray(bright - everywhere, np.float32)
 
 
-def _open(levels: Gray, window: int) -> Floats:
-    """Open with a square window, then smooth; the picture goes on beyond its border by an odd mirror."""
+def _choose_window(
+    small: Floats, papers: list[Floats], portions: list[float], windows: list[int], height: float
+) -> int:
+    """Return which paper is followed closely enough: the first with nearly as much ink as any.
+
+    Or one before it that has a good part, of which the next has hardly more, where all that the wide one
+    adds reaches the picture's border: a shadow with a sharp edge, beside writing or printed lines.
+
+    `portions` are of the sharp outlines, `height` is the mean level of an outline above the paper.
+    """
     import cv2
 
-    border = cv2.BORDER_REFLECT_101 if min(levels.shape) > window else cv2.BORDER_REPLICATE
+    enough = EXPLAINED * max(0.0, *portions)
+    best = next((index for index, portion in enumerate(portions) if portion >= enough), len(papers) - 1)
+    for index in range(best):
+        if portions[index] >= WRITING and portions[index + 1] < PLATEAU * portions[index]:
+            ink = (small - papers[best] > height).view(np.uint8)
+            window = np.ones((windows[index], windows[index]), np.uint8)
+            broad = cv2.erode(ink, window, borderType=cv2.BORDER_CONSTANT, borderValue=1)
+            if any(side.any() for side in (broad[0], broad[-1], broad[:, 0], broad[:, -1])):
+                return index
+    return best
+
+
+def _open(levels: Gray, window: int) -> Floats:
+    """Open with a square window, then smooth, but never to far below a step: there shadows have an edge."""
+    import cv2
+
     half, reach = window // 2, window // 4  # of the window to both sides, and of smoothing
     # Smoothing needs the dilated picture as far as it reaches, that the eroded one half a window further, and
     # so on: no more is computed. What a window looks at beyond `window` pixels outside counts for nothing.
-    wide = cv2.copyMakeBorder(levels, window, window, window, window, border)
+    wide = _go_on(levels, window)
     eroded = _run_extremes(_pad(wide, reach + 2 * half - window, 255), window, np.minimum)
-    opened = _run_extremes(eroded, window, np.maximum)
+    opened = np.ascontiguousarray(_run_extremes(eroded, window, np.maximum))
     size = (2 * reach + 1, 2 * reach + 1)
-    smooth = cv2.boxFilter(np.ascontiguousarray(opened), cv2.CV_32F, size)
-    return np.asarray(smooth[reach : -reach or None, reach : -reach or None], np.float32)
+    inside = (slice(reach, -reach or None), slice(reach, -reach or None))
+    smoothed = cv2.boxFilter(opened, cv2.CV_32F, size)[inside]
+    steps = cv2.dilate(opened, np.ones((3, 3), np.uint8))[inside]
+    return np.asarray(np.maximum(smoothed, steps - np.float32(SMOOTHED)), np.float32)
+
+
+def _go_on(levels: Gray, margin: int) -> Gray:
+    """Return the picture as it might go on beyond its border, by `margin` pixels.
+
+    A cutting is mirrored, for its digits may touch the border. Of a larger picture what is broad along the
+    border goes on straight, as the edge of a shadow does; beyond what is not there is paper.
+    """
+    import cv2
+
+    if min(levels.shape) < LEAST_PAGE_PX:
+        border = cv2.BORDER_REFLECT_101 if min(levels.shape) > margin else cv2.BORDER_REPLICATE
+        return np.asarray(cv2.copyMakeBorder(levels, margin, margin, margin, margin, border), np.uint8)
+    wide = cv2.copyMakeBorder(levels, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
+    top, bottom, left, right = (
+        _open_line(side) for side in (levels[0], levels[-1], levels[:, 0], levels[:, -1])
+    )
+    first, last = slice(margin), slice(-margin, None)
+    wide[first, margin:-margin], wide[last, margin:-margin] = top, bottom
+    wide[margin:-margin, first], wide[margin:-margin, last] = left[:, None], right[:, None]
+    wide[first, first], wide[first, last] = min(top[0], left[0]), min(top[-1], right[0])
+    wide[last, first], wide[last, last] = min(bottom[0], left[-1]), min(bottom[-1], right[-1])
+    return np.asarray(wide, np.uint8)
+
+
+def _open_line(line: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Open a line of pixels with a window half as long as it is, of which half may lie beyond its end."""
+    import cv2
+
+    window = np.ones((1, max(1, line.size // 2)), np.uint8)
+    return np.asarray(cv2.morphologyEx(np.ascontiguousarray(line[None]), cv2.MORPH_OPEN, window)[0], np.uint8)
 
 
 def _pad(levels: NDArray[Any], margin: int, level: int) -> Gray:

@@ -6,8 +6,8 @@
     cover_desk      what a sheet lies on, covered with paper, where it reaches out of the picture
 
 A sheet is a large part of a picture that is as convex as paper and, all along its outline, brighter than
-what lies beside it by a step. It need not be brighter than a desk in another light. Where nothing is
-certain there is no sheet.
+what lies beside it by a step, which neither writing nor printed lines cross. It need not be brighter than a
+desk in another light. Where nothing is certain there is no sheet.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ RING_PX = (2, 7)  # of the copy: so far from the outline it is compared on both 
 ALONG_PX = 15  # in the mean over so many
 LEAST_STEP, USUAL_STEP = 8, 25  # gray levels there, nearly everywhere and in the median
 NEARLY = 5  # percent of the outline may have less
+ACROSS_PX = (3, 4, 5)  # of the copy, from the outline: what lies there on both sides
+ALIKE = 0.3  # is alike from this correlation on
 LEAST_INK, INK_PORTION = 0.001, 0.1  # of the sheet is darker by such a portion of the paper around,
 INK_STEP, STRONG_STEP = 12, 20  # and by so many gray levels; grain of a dark desk has less than the latter
 GRAIN = 0.75  # times as deep as the writing on the sheet ink must be to count beside it;
@@ -74,8 +76,10 @@ def find_sheet(gray: Gray) -> Sheet | None:
             if sheet.mean() < LEAST_SHEET and not whole:
                 continue
             certainty = _measure_outline(small, sheet)
+            if not certainty or _runs_across(small, paper, sheet):
+                continue
             # With its four corners in the picture it is beyond doubt.
-            if certainty and (whole or not _is_doubtful(small, paper, sheet)):
+            if whole or not _is_doubtful(small, paper, sheet):
                 found.append((certainty, sheet))
     best = max(found, key=lambda pair: pair[0], default=(0.0, None))[1]
     # Of several sheets none is the page.
@@ -151,6 +155,36 @@ def _measure_outline(small: Gray, sheet: Sheet) -> float:
     steps = inside - outside
     least = float(np.percentile(steps, NEARLY))
     return least * len(steps) if least >= LEAST_STEP and np.median(steps) >= USUAL_STEP else 0.0
+
+
+def _runs_across(small: Gray, paper: Gray, sheet: Sheet) -> bool:
+    """Return whether strokes or printed lines run across a sheet's outline: then it is a shadow's.
+
+    They do where what is darker than the paper on one side is so at the same places on the other.
+    """
+    import cv2
+
+    depth = np.asarray((paper - small.astype(np.float32)) / np.maximum(paper, 1), np.float32)
+    inside, outside = (
+        cv2.distanceTransform(side.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5) for side in (sheet, ~sheet)
+    )
+    # Which way is in, from the outline as a whole.
+    into = cv2.GaussianBlur(inside - outside, (0, 0), ACROSS_PX[0])
+    slopes = np.stack([cv2.Sobel(into, cv2.CV_32F, 1, 0), cv2.Sobel(into, cv2.CV_32F, 0, 1)])
+    columns, rows = _trace(sheet.view(np.uint8))[:, 0].T
+    way = slopes[:, rows, columns]
+    way /= np.maximum(np.hypot(*way), 1e-6)
+    last = np.array(small.shape[::-1], np.float32)[:, None] - 1
+    beside, seen = [], np.ones(len(rows), np.bool_)
+    for side in (1, -1):
+        levels = np.zeros(len(rows), np.float32)
+        for distance in ACROSS_PX:
+            places = (np.stack([columns, rows]) + way * (side * distance)).astype(np.float32)
+            seen &= ((places >= 0) & (places <= last)).all(axis=0)
+            levels += cv2.remap(depth, *places[:, None], cv2.INTER_LINEAR)[0]
+        beside.append(levels)
+    one, other = (levels[seen] - levels[seen].mean() if seen.any() else levels for levels in beside)
+    return float(one @ other) > ALIKE * float(np.linalg.norm(one) * np.linalg.norm(other))
 
 
 def _is_doubtful(small: Gray, paper: Gray, sheet: Sheet) -> bool:
