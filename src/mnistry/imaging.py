@@ -23,6 +23,7 @@ EVEN, EVEN_RIM = 0.4, 0.9  # of the picture, and of its border, has one level, i
 FAINT = 5  # gray levels: less is no difference
 ONE_SIDED = 0.01  # of what is darker than the paper, say, may be lighter
 WIDE = 1 / 12  # of the shorter side: no soft edge of a stroke is so wide
+LIGHT_ODDS = 1.4  # times as much must be lighter as is darker, where it is hardly known: dark ink is usual
 POLARITY_PX = 100  # longest side of the copy on which the polarity is found
 
 DIGIT_PX = 28
@@ -75,7 +76,8 @@ def find_polarity(gray: Gray, level: int | None) -> bool:
     radius = min(127, max(1, min(small.shape) // 4))
     around = cv2.medianBlur(small, 2 * radius + 1)  # which continues the picture by its border's pixels
     deviations = small.astype(np.float32) - around
-    return float((deviations.clip(0) ** 2).sum()) > float((deviations.clip(None, 0) ** 2).sum())
+    lighter, darker = float((deviations.clip(0) ** 2).sum()), float((deviations.clip(None, 0) ** 2).sum())
+    return lighter > LIGHT_ODDS * darker
 
 
 def find_box(ink: Gray) -> Box:

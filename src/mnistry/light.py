@@ -28,8 +28,9 @@ WINDOW_PORTIONS = (
 )  # of the shorter side: windows for the paper, tried in this order
 EXPLAINED = 0.8  # a window is wide enough when its ink has so much of the sharp outlines that the best has
 WRITING, PLATEAU = 0.25, 1.1  # so much of all may be writing, if the next window has not so many times more
-SMOOTHED = 4.0  # gray levels that smoothing may lower the paper: it must not blur the edge of a shadow
-LEAST_PAGE_PX = 200  # shorter side of that copy: what is smaller may be cut out closely around digits
+LEAST_STEP = 10  # gray levels between light and shadow along a side of the picture
+SMOOTHED = 1.0  # gray levels that smoothing may lower the paper: it must not blur the edge of a shadow
+LEAST_PAGE_PX = 240  # shorter side of that copy: what is smaller may be cut out closely around digits
 LEAST_CONTRAST = 20  # gray levels (of 255) between ink and paper
 SAMPLED = 20_000  # pixels: enough for a median
 
@@ -59,7 +60,8 @@ def flatten_paper(gray: Gray, invert: bool | None = None) -> Floats:
     small = levels.astype(np.float32)
     edges = find_edges(smooth(small))
     steps = cv2.morphologyEx(levels, cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)).astype(np.float32)
-    windows = [max(3, round(portion * min(small.shape)) | 1) for portion in WINDOW_PORTIONS]
+    tried = WINDOW_PORTIONS[:-1] if min(levels.shape) >= LEAST_PAGE_PX else WINDOW_PORTIONS
+    windows = [max(3, round(portion * min(small.shape)) | 1) for portion in tried]
     # An outline lies half a step above the paper; what is higher, beyond a shadow, counts no more.
     most = float((edges * (steps / 2)).sum())
     papers: list[Floats] = []
@@ -70,21 +72,20 @@ def flatten_paper(gray: Gray, invert: bool | None = None) -> Floats:
         least = EXPLAINED * portions[-1]
         if portions[-1] >= EXPLAINED and all(portion < least for portion in portions[:-1]):
             break  # it is the first that has enough, whatever the wider ones have
-    best = _choose_window(small, papers, portions, windows, most / max(1e-6, float(edges.sum())))
-    # The next wider one, for places where strokes meet.
-    wider = min(best + 1, len(windows) - 1)
-    paper = papers[wider] if wider < len(papers) else _open(levels, windows[wider])
+    paper = _choose_paper(levels, papers, portions, windows, most / max(1e-6, float(edges.sum())))
     everywhere = cv2.resize(paper, bright.shape[::-1], interpolation=cv2.INTER_LINEAR)
     return np.asarray(bright - everywhere, np.float32)
 
 
-def _choose_window(
-    small: Floats, papers: list[Floats], portions: list[float], windows: list[int], height: float
-) -> int:
-    """Return which paper is followed closely enough: the first with nearly as much ink as any.
+def _choose_paper(
+    levels: Gray, papers: list[Floats], portions: list[float], windows: list[int], height: float
+) -> Floats:
+    """Return the paper that is followed closely enough: after the first with nearly as much ink as any, the
+    next wider one, for places where strokes meet.
 
-    Or one before it that has a good part, of which the next has hardly more, where all that the wide one
-    adds reaches the picture's border: a shadow with a sharp edge, beside writing or printed lines.
+    But shadows with a sharp edge are no ink. An earlier one is taken that has a good part, of which the next
+    has hardly more, where what the wide one adds reaches the picture's border, beside writing or printed
+    lines.
 
     `portions` are of the sharp outlines, `height` is the mean level of an outline above the paper.
     """
@@ -94,16 +95,20 @@ def _choose_window(
     best = next((index for index, portion in enumerate(portions) if portion >= enough), len(papers) - 1)
     for index in range(best):
         if portions[index] >= WRITING and portions[index + 1] < PLATEAU * portions[index]:
-            ink = (small - papers[best] > height).view(np.uint8)
+            ink = (levels - papers[best] > height).view(np.uint8)
             window = np.ones((windows[index], windows[index]), np.uint8)
             broad = cv2.erode(ink, window, borderType=cv2.BORDER_CONSTANT, borderValue=1)
             if any(side.any() for side in (broad[0], broad[-1], broad[:, 0], broad[:, -1])):
-                return index
-    return best
+                best = index
+                break
+    chosen = min(best + 1, len(windows) - 1)
+    if chosen == len(papers):
+        papers.append(_open(levels, windows[chosen]))
+    return papers[chosen]
 
 
 def _open(levels: Gray, window: int) -> Floats:
-    """Open with a square window, then smooth, but never to far below a step: there shadows have an edge."""
+    """Open with a square window, then smooth; in a page never to below a step, for a shadow may end there."""
     import cv2
 
     half, reach = window // 2, window // 4  # of the window to both sides, and of smoothing
@@ -115,31 +120,32 @@ def _open(levels: Gray, window: int) -> Floats:
     size = (2 * reach + 1, 2 * reach + 1)
     inside = (slice(reach, -reach or None), slice(reach, -reach or None))
     smoothed = cv2.boxFilter(opened, cv2.CV_32F, size)[inside]
+    if min(levels.shape) < LEAST_PAGE_PX:
+        return np.asarray(smoothed, np.float32)
     steps = cv2.dilate(opened, np.ones((3, 3), np.uint8))[inside]
     return np.asarray(np.maximum(smoothed, steps - np.float32(SMOOTHED)), np.float32)
 
 
 def _go_on(levels: Gray, margin: int) -> Gray:
-    """Return the picture as it might go on beyond its border, by `margin` pixels.
+    """Return the picture as it might go on beyond its border, by `margin` pixels: mirrored.
 
-    A cutting is mirrored, for its digits may touch the border. Of a larger picture what is broad along the
-    border goes on straight, as the edge of a shadow does; beyond what is not there is paper.
+    But where the edge of a shadow reaches the border of a larger picture, what is broad along that side goes
+    on straight, and beyond what is not there is paper: mirrored the edge would have a corner, as ink has.
     """
     import cv2
 
-    if min(levels.shape) < LEAST_PAGE_PX:
-        border = cv2.BORDER_REFLECT_101 if min(levels.shape) > margin else cv2.BORDER_REPLICATE
-        return np.asarray(cv2.copyMakeBorder(levels, margin, margin, margin, margin, border), np.uint8)
-    wide = cv2.copyMakeBorder(levels, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
-    top, bottom, left, right = (
-        _open_line(side) for side in (levels[0], levels[-1], levels[:, 0], levels[:, -1])
-    )
-    first, last = slice(margin), slice(-margin, None)
-    wide[first, margin:-margin], wide[last, margin:-margin] = top, bottom
-    wide[margin:-margin, first], wide[margin:-margin, last] = left[:, None], right[:, None]
-    wide[first, first], wide[first, last] = min(top[0], left[0]), min(top[-1], right[0])
-    wide[last, first], wide[last, last] = min(bottom[0], left[-1]), min(bottom[-1], right[-1])
-    return np.asarray(wide, np.uint8)
+    border = cv2.BORDER_REFLECT_101 if min(levels.shape) > margin else cv2.BORDER_REPLICATE
+    wide = np.asarray(cv2.copyMakeBorder(levels, margin, margin, margin, margin, border), np.uint8)
+    if min(levels.shape) < LEAST_PAGE_PX:  # digits may be cut out closely, and touch the border
+        return wide
+    inside = slice(margin, -margin)
+    for turned in (wide, wide[::-1], wide.T, wide.T[::-1]):
+        line = _open_line(turned[margin, inside])
+        if np.ptp(line) >= LEAST_STEP:
+            turned[:margin, inside] = line
+            for corner, end in ((slice(margin), line[0]), (slice(-margin, None), line[-1])):
+                turned[:margin, corner] = np.minimum(turned[:margin, corner], end)
+    return wide
 
 
 def _open_line(line: NDArray[np.uint8]) -> NDArray[np.uint8]:

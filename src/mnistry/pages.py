@@ -179,7 +179,8 @@ def _cut_lines(
 def read_single(gray: Gray, options: Options, *, size: tuple[int, int] | None = None, name: str = "") -> Line:
     """Return the one digit of a picture that holds exactly one; arguments and errors as for `read_page`.
 
-    Where the page has one digit and nothing else that counts, it is that; else all its ink is taken for one.
+    Where the page has one digit and nothing else that counts, it is that; else all its ink is taken for one,
+    and where that is none, it is the one that is accepted beside marks that are not, if there is just one.
     It matches no pattern: `options.pattern` is left aside.
     """
     size = size or (gray.shape[0], gray.shape[1])
@@ -189,6 +190,9 @@ def read_single(gray: Gray, options: Options, *, size: tuple[int, int] | None = 
         return lines[0]
     path, strip = _see_whole(marks, options.predict)
     (accepted,) = accept(path, options.threshold)
+    digits = [digit for line in lines for digit in line.digits if digit.accepted]
+    if len(digits) == 1 and not accepted:
+        return Line(tuple(digits))
     digit = _to_digit(path.segments[0], strip, to_picture, size, accepted, options.class_names)
     count = _count_marks(lines)
     return Line((digit,), crowded=count > MOST_PARTS or (count > 1 and _is_wide(path)))

@@ -22,7 +22,7 @@ from mnistry.imaging import measure_stroke
 from mnistry.light import LEAST_CONTRAST, SMALL_PX, Floats, find_edges, flatten_paper, sample, smooth
 from mnistry.pictures import Gray
 from mnistry.pixels import find_connected
-from mnistry.rules import LEAST_LEFT, RULE_LEVEL, remove_frames, remove_rules
+from mnistry.rules import LEAST_LEFT, RULE_LEVEL, has_many_rules, remove_frames, remove_rules
 
 LEVELS_PX = 80  # longest side of the field of thresholds, which is smooth
 FAINT = 0.35  # a pixel that has this portion of the threshold is ink where it is connected with more,
@@ -137,13 +137,15 @@ def _leave_rules(
 
     `levels` are of ink, 0..255; `core` is what is ink by itself.
     """
-    left = remove_rules(np.where(ruled, np.maximum(levels, RULE_LEVEL), 0).astype(np.uint8), 0.0) > 0
+    ink = np.where(ruled, np.maximum(levels, RULE_LEVEL), 0).astype(np.uint8)
+    left = remove_rules(ink, 0.0) > 0
     rules = ruled & ~left
     if not rules.any():
         return ruled
     darker = core & (raised > DARKER * float(np.median(raised[rules])))
     few = levels[left].sum() < LEAST_LEFT * levels[ruled].sum()
-    if few and np.count_nonzero(darker) < LEAST_DARKER * np.count_nonzero(rules):
+    faint = np.count_nonzero(darker) < LEAST_DARKER * np.count_nonzero(rules)
+    if few and faint and not has_many_rules(ink):
         return ruled  # the writing itself runs from border to border
     # A darker line among the others, such as a margin's, is no ink that crosses them.
     numbers, stats = find_connected(darker)

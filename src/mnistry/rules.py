@@ -21,6 +21,7 @@ RULE_SLOPES = np.arange(-40, 41) * SLOPE_STEP
 RULE_THICKNESS = 0.05  # of the picture's side, at most
 RULE_COVER = 0.8  # of its way from border to border a rule is ink
 LEAST_LEFT = 0.15  # of the ink, after rules were taken away
+MANY_RULES = 6  # from border to border nobody writes
 
 RULE_END = 1 / 40  # of the picture's side: a rule ends there
 FRAME_END = 1 / 8  # of a box's side: the lines of one that is turned end there
@@ -54,6 +55,11 @@ def remove_rules(ink: Gray, least_left: float = LEAST_LEFT) -> Gray:
     level, upright = _find_rules(ink), _find_rules(np.ascontiguousarray(ink.T))
     result = _erase(ink, level, upright if len(upright) >= 2 else [])
     return result if result.sum(dtype=np.int64) >= least_left * ink.sum(dtype=np.int64) else ink
+
+
+def has_many_rules(ink: Gray) -> bool:
+    """Return whether there are so many lines from border to border that they are printed, not written."""
+    return len(_find_rules(ink)) + len(_find_rules(np.ascontiguousarray(ink.T))) >= MANY_RULES
 
 
 def remove_frames(ink: Gray) -> Gray:

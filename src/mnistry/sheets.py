@@ -39,11 +39,13 @@ ALONG_PX = 15  # in the mean over so many
 LEAST_STEP, USUAL_STEP = 8, 25  # gray levels there, nearly everywhere and in the median
 NEARLY = 5  # percent of the outline may have less
 ACROSS_PX = (3, 4, 5)  # of the copy, from the outline: what lies there on both sides
-ALIKE = 0.3  # is alike from this correlation on
+ASLANT = 3  # pixels along the outline, a stroke across it moves meanwhile
+ALIKE = 0.32  # is alike from this correlation on
+
 LEAST_INK, INK_PORTION = 0.001, 0.1  # of the sheet is darker by such a portion of the paper around,
 INK_STEP, STRONG_STEP = 12, 20  # and by so many gray levels; grain of a dark desk has less than the latter
 GRAIN = 0.75  # times as deep as the writing on the sheet ink must be to count beside it;
-MOST_INK = 0.5  # so much of it, for that on the sheet, may be there: more is writing, so it is paper, too
+MOST_INK = 0.2  # so much of it, for that on the sheet, may be there: more is writing, so it is paper, too
 BROAD = 1 / 6  # of the copy's longest side: the widest strokes that a digit along the border has
 DESK_STROKES = 2.0  # widths of the strokes on the sheet that it reaches into the picture, at least
 INSIDE = 0.01  # of the longest side, at least, the corners lie within the picture
@@ -165,6 +167,7 @@ def _runs_across(small: Gray, paper: Gray, sheet: Sheet) -> bool:
     import cv2
 
     depth = np.asarray((paper - small.astype(np.float32)) / np.maximum(paper, 1), np.float32)
+
     inside, outside = (
         cv2.distanceTransform(side.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5) for side in (sheet, ~sheet)
     )
@@ -172,17 +175,16 @@ def _runs_across(small: Gray, paper: Gray, sheet: Sheet) -> bool:
     into = cv2.GaussianBlur(inside - outside, (0, 0), ACROSS_PX[0])
     slopes = np.stack([cv2.Sobel(into, cv2.CV_32F, 1, 0), cv2.Sobel(into, cv2.CV_32F, 0, 1)])
     columns, rows = _trace(sheet.view(np.uint8))[:, 0].T
-    way = slopes[:, rows, columns]
-    way /= np.maximum(np.hypot(*way), 1e-6)
+    way = slopes[:, rows, columns] / np.maximum(np.hypot(*slopes[:, rows, columns]), 1e-6)
     last = np.array(small.shape[::-1], np.float32)[:, None] - 1
     beside, seen = [], np.ones(len(rows), np.bool_)
     for side in (1, -1):
         levels = np.zeros(len(rows), np.float32)
         for distance in ACROSS_PX:
-            places = (np.stack([columns, rows]) + way * (side * distance)).astype(np.float32)
+            places = np.asarray(np.stack([columns, rows]) + way * (side * distance), np.float32)
             seen &= ((places >= 0) & (places <= last)).all(axis=0)
-            levels += cv2.remap(depth, *places[:, None], cv2.INTER_LINEAR)[0]
-        beside.append(levels)
+            levels += cv2.remap(depth, places[0], places[1], cv2.INTER_LINEAR).ravel()
+        beside.append(cv2.dilate(levels[None], np.ones((1, ASLANT), np.uint8))[0])
     one, other = (levels[seen] - levels[seen].mean() if seen.any() else levels for levels in beside)
     return float(one @ other) > ALIKE * float(np.linalg.norm(one) * np.linalg.norm(other))
 
