@@ -23,7 +23,7 @@ EVEN, EVEN_RIM = 0.4, 0.9  # of the picture, and of its border, has one level, i
 FAINT = 5  # gray levels: less is no difference
 ONE_SIDED = 0.01  # of what is darker than the paper, say, may be lighter
 WIDE = 1 / 12  # of the shorter side: no soft edge of a stroke is so wide
-LIGHT_ODDS = 1.4  # times as much must be lighter as is darker, where it is hardly known: dark ink is usual
+LIGHT_ODDS = 2.0  # times as much must be lighter as is darker, where it is hardly known: dark ink is usual
 POLARITY_PX = 100  # longest side of the copy on which the polarity is found
 
 DIGIT_PX = 28

@@ -35,6 +35,10 @@ INSIDE = 0.7  # of a mark's height that is at that of a line, if it is a part of
 MOST_MERGED = 100  # lines of a page that are compared with each other for that
 FRAME_PORTION = 0.5  # of the picture's side
 RIM_HEIGHTS = 3.0  # of the digits: what is longer along a border is none
+SPACIOUS = (
+    2.0  # times as high as the digits is a page, not a cutting around them: there a mark is none of which
+)
+SLIVER_ALONG, SLIVER_THICKNESS = 0.8, 0.35  # of the length lies on the border, if it is so thick at most
 
 UPRIGHT_HEIGHTS = 3.0  # of the digits: what is longer, and narrow, parts columns,
 LEAST_PORTION = 0.2  # where there are FEW_MARKS digits, of its length each at least
@@ -92,6 +96,8 @@ def find_marks(ink: Gray, name: str = "") -> list[Mark]:
         sums = np.bincount(labels.ravel(), weights=ink.ravel(), minlength=count)[1:].astype(np.float64)
         typical = _see_past_grain(boxes[free], stats[1:, 4][free], sums[free], typical)
     framing |= _ask_each(_is_rim, boxes, touching, ink.shape, typical)
+    if len(free) >= FEW_MARKS and min(ink.shape) > SPACIOUS * typical:
+        framing |= _find_slivers(labels, boxes)
     framing |= (boxes[:, 2] > RULE_HEIGHTS * typical) & (boxes[:, 3] < boxes[:, 2] / 8)
     framing |= _find_margin_lines(boxes, framing)
     kept = np.flatnonzero(~framing & (boxes[:, 2:].max(axis=1) >= DIRT_PORTION * typical))
@@ -185,6 +191,21 @@ def _is_rim(box: Sequence[int], shape: tuple[int, ...], typical: float) -> bool:
     if y == 0 or y + height == shape[0]:  # where touching digits may be long too, but not so low
         return width > RIM_HEIGHTS * typical and height < typical / 2
     return False
+
+
+def _find_slivers(labels: NDArray[np.int32], boxes: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Return which marks are narrow and lie along a border as a whole: a bit of what is beside the paper."""
+    slivers = np.zeros(len(boxes), np.bool_)
+    across, down = boxes[:, 2], boxes[:, 3]
+    for side, length, thickness in (
+        (labels[0], across, down),
+        (labels[-1], across, down),
+        (labels[:, 0], down, across),
+        (labels[:, -1], down, across),
+    ):
+        along = np.bincount(side, minlength=len(boxes) + 1)[1:]
+        slivers |= (along >= SLIVER_ALONG * length) & (thickness < SLIVER_THICKNESS * length)
+    return slivers
 
 
 def group_lines(marks: Sequence[Mark]) -> list[list[Mark]]:
