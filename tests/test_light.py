@@ -66,18 +66,22 @@ def test_digits_on_both_sides_of_the_edge_of_a_shadow_are_read(paper: str, shado
     assert read(picture, single=False).text == "40718"
 
 
-@pytest.mark.parametrize("shadow", SHADOWS)
-def test_a_single_digit_is_read_beside_the_edge_of_a_shadow(shadow: str) -> None:
-    picture = shade(make_paper("ruled", None, 1) * write("2", 120, 180), shadow, 3, 0.65)
+@pytest.mark.parametrize(("paper", "shadow"), [("plain", "level"), ("ruled", "half"), ("squared", "corner")])
+def test_a_single_digit_is_read_beside_the_edge_of_a_shadow(paper: str, shadow: str) -> None:
+    picture = shade(make_paper(paper, None, 1) * write("2", 120, 180), shadow, 3, 0.65)
     assert read(picture, single=True).text == "2"
 
 
+def test_a_bit_of_the_desk_along_the_border_is_no_digit() -> None:
+    picture = make_paper("plain", None, 1) * write("4071", 200, 250)
+    cv2.fillPoly(picture, [np.array([(999, 150), (999, 420), (975, 420)])], 60)
+    assert read(picture.astype(np.uint8)).text == "4071"
+
+
 def test_of_one_digit_beside_marks_that_are_none_the_digit_is_taken() -> None:
-    picture = np.full((HEIGHT, WIDTH), 255, np.float32) * write("5", 60, 100, 300)
-    cv2.polylines(
-        picture, [np.array([(600, 200), (800, 90), (900, 400), (640, 500), (950, 600)])], True, 0, 9
-    )
-    assert read(picture.astype(np.uint8), single=True).text == "5"
+    picture = (255 * write("5", 60, 100, 300)).astype(np.uint8)
+    cv2.putText(picture, "Mewx", (450, 330), cv2.FONT_HERSHEY_SIMPLEX, 5, 0, 9, cv2.LINE_AA)
+    assert read(picture, single=True).text == "5"
 
 
 @pytest.mark.parametrize("text", ["407", "4"])
