@@ -198,7 +198,7 @@ def test_several_digits_where_one_was_told_are_noted(tmp_path: Path, capsys) -> 
     draw_one().save(tmp_path / "one.png")
     _, out, err = run(capsys, tmp_path / "line.png", "--single")
     assert out.count("\n") == 1
-    assert f"note: {tmp_path / 'line.png'} seems to hold more than one digit; --page reads all" in err
+    assert err == f"note: {tmp_path / 'line.png'} seems to hold more than one digit; --page reads all\n"
     _, out, err = run(capsys, tmp_path / "one.png", "--single")
     assert (out[:3], err) == ("1  ", "")
     _, out, err = run(capsys, tmp_path / "line.png", "--single", "--json")

@@ -319,6 +319,12 @@ def test_a_network_without_such_a_class_takes_a_picture_for_one_digit_unless_tol
     assert len(read(line, say_seven_or_none, class_names=NAMES, single=True).lines[0].digits) == 1
 
 
+@pytest.mark.parametrize("known", [{"expect": 3}, {"pattern": "7+"}])
+def test_a_single_digit_has_no_number_of_digits_and_no_pattern(known: dict) -> None:
+    with pytest.raises(ValueError, match="leave either single or these out"):
+        read(draw_line(50), say_seven_or_none, class_names=NAMES, single=True, **known)
+
+
 def test_the_number_of_digits_can_be_given() -> None:
     reading = read(draw_line(50, 90, 130), say_seven_or_none, class_names=NAMES, expect=3)
     assert reading.text == "777"

@@ -181,11 +181,10 @@ def read_single(gray: Gray, options: Options, *, size: tuple[int, int] | None = 
 
     Where the page has one digit and nothing else that counts, it is that; else all its ink is taken for one,
     and where that is none, it is the one that is accepted beside marks that are not, if there is just one.
-    It matches no pattern: `options.pattern` is left aside.
     """
     size = size or (gray.shape[0], gray.shape[1])
     marks, to_picture = find_writing(gray, options.invert, size, name)
-    lines = _read_marks(marks, replace(options, pattern=None), to_picture, size, name)
+    lines = _read_marks(marks, options, to_picture, size, name)
     if _count_marks(lines) == 1:
         return lines[0]
     path, strip = _see_whole(marks, options.predict)

@@ -65,14 +65,15 @@ def read(
         class_names: what to call the classes, in the order of the logits; by default as the `Classifier`
             does, 0 to 9 for a function. A last one named NOT_A_DIGIT is for what is none.
         expect: how many digits every line has: the most probable reading of that length is taken.
-        pattern: a regular expression that every line matches, in place of `expect`.
+        pattern: a regular expression that the digits of every line match, in place of `expect`; they are
+            matched without spaces and signs.
         page: which one of a TIFF file with several, from 1.
 
     Raises:
         ImageError: the picture cannot be loaded, has no such page, or no ink is found in it.
         ModelError: mnistry came without a classifier, and `classify` is None.
         ValueError: `threshold` is not in 0..1, the logits do not fit `class_names`, or `expect` or `pattern`
-            is not usable.
+            is not usable, or given with `single`.
     """
     options, single = _settle(classify, single, invert, threshold, class_names, expect, pattern)
     name, source = pictures.describe_source(source), pictures.take_stream(source)
@@ -144,6 +145,10 @@ def _settle(
     if threshold is not None and not 0 <= threshold <= 1:
         raise ValueError(f"threshold is {threshold}; expected a probability in 0..1")
     compiled = None if expect is None and pattern is None else compile_pattern(expect, pattern)
+    if single and compiled is not None:
+        raise ValueError(
+            "a single digit has no expected number of digits and no pattern; leave either single or these out"
+        )
     if classify is None:
         classify = _load_shipped()
     if isinstance(classify, Classifier):

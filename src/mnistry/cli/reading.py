@@ -46,7 +46,10 @@ def read(
     ] = None,
     pattern: Annotated[
         str | None,
-        typer.Option(metavar="REGEX", help=r"What every line matches, such as '\d{5}' for a ZIP code."),
+        typer.Option(
+            metavar="REGEX",
+            help=r"What the digits of every line match, without spaces, such as '\d{5}' for a ZIP code.",
+        ),
     ] = None,
     invert: Annotated[
         bool | None,
@@ -223,7 +226,7 @@ def _print(reading: Reading, as_json: bool, wanted: str, *, named: bool) -> None
         name = f"{reading.name}: " if named or reading.page is not None else ""
         for line in reading.lines:
             print(f"{name}{_describe(line, wanted)}")
-        if not any(line.mismatched or line.text for line in reading.lines):
+        if not any(line.mismatched or line.crowded or line.text for line in reading.lines):
             seen = "--explain steps.png shows what was seen; a photo may have to be cropped to the paper"
             print(f"note: nothing in {reading.name} was taken for a digit; {seen}", file=sys.stderr)
     if any(line.crowded for line in reading.lines):
