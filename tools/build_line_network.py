@@ -28,7 +28,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from mnistry import Dataset, load_mnist
-from mnistry.classifier import seal
+from mnistry.classifier import read_sealed, seal
 from mnistry.files import atomic_write
 from mnistry.sequences import HEIGHT_PX, INPUT, OUTPUT, PADDING_PX, SHIPPED, score_labels
 from mnistry.synthesis.forms import draw_forms
@@ -89,6 +89,36 @@ def fold(network: Any) -> list[tuple[np.ndarray, np.ndarray, Any, Any]]:
     last = modules[-2]
     layers.append((last.weight.detach().numpy(), last.bias.detach().numpy(), (1, 1), (0, 0)))
     return layers
+
+
+def unfold(path: Path, strips: np.ndarray) -> Any:
+    """The network in a file that `write_onnx` wrote, normalised again by what it sees in some strips.
+
+    Mean and deviation of every layer are taken there, and given back by its normalisation: so it answers as
+    the file does, and can learn on.
+    """
+    import torch
+
+    network = build_network()
+    weights = {
+        tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).astype(np.float32))
+        for tensor in onnx.load_from_string(read_sealed(path)).graph.initializer
+    }
+    modules = list(network)
+    flow = torch.from_numpy(strips[:, None].astype(np.float32) / 255)
+    with torch.no_grad():
+        for number in range(len(LAYERS)):
+            convolution, norm, rectify = modules[3 * number : 3 * number + 3]
+            convolution.weight.copy_(weights[f"kernel_{number}"])
+            flow = convolution(flow)
+            norm.running_mean.copy_(flow.mean((0, 2, 3)))
+            norm.running_var.copy_(flow.var((0, 2, 3)))
+            norm.weight.copy_((norm.running_var + norm.eps).sqrt())
+            norm.bias.copy_(norm.running_mean + weights[f"bias_{number}"])
+            flow = rectify(norm.eval()(flow))
+        modules[-2].weight.copy_(weights[f"kernel_{len(LAYERS)}"])
+        modules[-2].bias.copy_(weights[f"bias_{len(LAYERS)}"])
+    return network
 
 
 def write_onnx(network: Any, path: Path) -> None:
@@ -178,7 +208,8 @@ def cut_width(strips: np.ndarray) -> np.ndarray:
 def train(folder: Path, epochs: int, learning_rate: float, out: Path, start: Path | None = None) -> None:
     """Train on the strips in the folder, write the network after each epoch, and print how good it is.
 
-    `start` is the state that an earlier training left, whose average of the weights to begin with.
+    `start` is the state that an earlier training left, whose average of the weights to begin with, or the
+    network that it wrote.
     """
     import torch
     from torch.nn import functional
@@ -194,7 +225,9 @@ def train(folder: Path, epochs: int, learning_rate: float, out: Path, start: Pat
         raise SystemExit(f"{folder / 'state.pt'} goes on from where it is: remove it, or leave out --start")
     torch.manual_seed(0)
     network = build_network().to(memory_format=torch.channels_last)
-    if start is not None:
+    if start is not None and start.suffix == ".onnx":
+        network = unfold(start, strips[:: max(1, len(strips) // 2000)]).to(memory_format=torch.channels_last)
+    elif start is not None:
         earlier = AveragedModel(network, use_buffers=True)
         earlier.load_state_dict(torch.load(start)["average"])
         network = earlier.module
@@ -274,7 +307,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="0 is for the strips to measure with")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--learning-rate", type=float, default=0.004)
-    parser.add_argument("--start", type=Path, help="state.pt of an earlier training, to go on from")
+    parser.add_argument("--start", type=Path, help="state.pt or .onnx of an earlier training, to go on from")
     parser.add_argument(
         "--hands", type=Path, help="optdigits.dat, as build_classifier.py takes it, for strips"
     )

@@ -28,7 +28,7 @@ WINDOW_PORTIONS = (
 )  # of the shorter side: windows for the paper, tried in this order
 EXPLAINED = 0.8  # a window is wide enough when its ink has so much of the sharp outlines that the best has
 WRITING, PLATEAU = 0.25, 1.1  # so much of all may be writing, if the next window has not so many times more
-LEAST_STEP = 10  # gray levels between light and shadow along a side of the picture
+LEAST_STEP, STEP_PX = 10, 8  # gray levels and pixels of that copy: so much on so little is a shadow's edge
 SMOOTHED = 1.0  # gray levels that smoothing may lower the paper: it must not blur the edge of a shadow
 LEAST_PAGE_PX = 240  # shorter side of that copy: what is smaller may be cut out closely around digits
 LEAST_CONTRAST = 20  # gray levels (of 255) between ink and paper
@@ -141,7 +141,7 @@ def _go_on(levels: Gray, margin: int) -> Gray:
     inside = slice(margin, -margin)
     for turned in (wide, wide[::-1], wide.T, wide.T[::-1]):
         line = _open_line(turned[margin, inside])
-        if np.ptp(line) >= LEAST_STEP:
+        if np.abs(line[STEP_PX:].astype(np.int16) - line[:-STEP_PX]).max() >= LEAST_STEP:
             turned[:margin, inside] = line
             for corner, end in ((slice(margin), line[0]), (slice(-margin, None), line[-1])):
                 turned[:margin, corner] = np.minimum(turned[:margin, corner], end)

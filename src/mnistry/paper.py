@@ -39,7 +39,8 @@ MORE_SMOOTHING = 1.6  # times as much again while the ink is specks: there may b
 SPECKS, SPECK_PX = 100, 15  # so many marks, most of all, of a smaller area, and they hide the strokes' width
 MOST_SMOOTHING_PX = 30.0  # and of so many pixels at most: the time grows with it
 SHORT_PX = 120  # of that copy: what is less high, such as a strip of paper, counts as so high
-LEAST_SHARPNESS = 7.0  # contrasts that the steepest slope would rise along the picture's shorter side
+LEAST_SHARPNESS = 9.0  # contrasts that the steepest slope would rise along the picture's shorter side,
+HIGHEST = 99.9  # percentile of the picture that stands out so far
 MOST_COVERED = 0.6  # of the picture is ink; more is the grain of a blank page
 MIN_SIGMAS = (
     2.0  # of the paper's grain, that the threshold has, and by which what is faint is above the paper
@@ -72,7 +73,8 @@ def find_page_ink(gray: Gray, invert: bool | None = None, name: str = "") -> Gra
         (ground, grain), middle = _measure_grain(raised, threshold), float(np.median(sample(threshold)))
     contrast = 2 * middle
     other = ", or pass --invert or --no-invert" if invert is None else ""
-    if sharpness < LEAST_SHARPNESS * contrast:
+    highest = float(np.percentile(sample(smooth(raised)), HIGHEST))
+    if sharpness < LEAST_SHARPNESS * max(contrast, highest):
         raise ImageError(
             f"no ink found in {name or 'the picture'}: light and dark pass into each other all over it, as "
             "light and shadow do. Photograph the digits in focus and in better light"

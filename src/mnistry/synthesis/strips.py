@@ -1,8 +1,8 @@
 """Training data for reading a line as a whole: strips with lines, and the digits on them.
 
 Some lines are composed on the strip itself, which is quick and has every way of touching and overlapping;
-some are words, which hold no digit; and some are written on a page, photographed and cut out as the reader
-does it.
+some are words, which hold no digit, or have a word beside the number; and some are written on a page,
+photographed and cut out as the reader does it.
 """
 
 from __future__ import annotations
@@ -23,13 +23,17 @@ from mnistry.sequences import HEIGHT_PX, shrink_strip
 from mnistry.straightening import STRIP_PX, straighten
 from mnistry.synthesis.outliers import make_letters
 from mnistry.synthesis.pages import Page, make_page
-from mnistry.synthesis.segments import compose_line, compose_word
+from mnistry.synthesis.segments import BASE_PX, compose_line, compose_word
 from mnistry.synthesis.shapes import SIGN
 
 WIDTH_PX = 256
 MOST_DIGITS = 8
 ABSENT = -1  # in the labels, after the last digit
-KINDS = {"composed": 0.49, "word": 0.06, "page": 0.45}
+KINDS = {"composed": 0.39, "word": 0.06, "labelled": 0.15, "page": 0.4}
+WORD_LETTERS = (2, 6)  # of a word beside a number,
+WORD_FIRST = 0.75  # portion of those where it stands before the number,
+WORD_GAP = (0.1, 1.0)  # digits' heights between them,
+WORD_SIZE = (0.6, 1.0)  # of its letters for the digits'
 RUNS = 0.3  # portion of composed lines with zeros written in one go
 COARSE_LINES = 0.25  # portion of composed lines from a picture with few pixels,
 COARSE = (0.12, 0.3)  # of theirs for one of ours
@@ -83,10 +87,27 @@ def _make_lines(
     if kind == "word":
         ink, labels = compose_word(letters, rng), []
     else:
-        run = rng.random() < RUNS
-        ink, layers = compose_line(digits.images, digits.labels, rng, most=MOST_DIGITS, run=run)
+        most = MOST_DIGITS // 2 if kind == "labelled" else MOST_DIGITS
+        run = kind != "labelled" and rng.random() < RUNS
+        ink, layers = compose_line(digits.images, digits.labels, rng, most=most, run=run)
         labels = [layer.label for layer in layers if layer.label != SIGN]
+    if kind == "labelled":
+        ink = _set_beside(compose_word(letters, rng, *WORD_LETTERS), ink, rng)
     yield (_coarsen(ink, rng) if rng.random() < COARSE_LINES else ink), labels
+
+
+def _set_beside(word: Gray, number: Gray, rng: np.random.Generator) -> Gray:
+    """Return the strips of a word and a number as one line, the word mostly first and often smaller."""
+    size, parts = rng.uniform(*WORD_SIZE), []
+    small = cv2.resize(word, None, fx=size, fy=size, interpolation=cv2.INTER_AREA)
+    top = round(BASE_PX * (1 - size))
+    word = np.zeros((len(number), small.shape[1]), np.uint8)
+    word[top : top + len(small)] = small[: len(number) - top]
+    for strip in (word, number) if rng.random() < WORD_FIRST else (number, word):
+        columns = np.flatnonzero(strip.max(axis=0) > 0)
+        parts.append(strip[:, columns[0] : columns[-1] + 1] if len(columns) else strip)
+    gap = np.zeros((len(word), round(rng.uniform(*WORD_GAP) * STRIP_PX)), np.uint8)
+    return np.hstack([parts[0], gap, parts[1]])
 
 
 def _draw_page(digits: Dataset, rng: np.random.Generator) -> Page:
