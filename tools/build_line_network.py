@@ -226,7 +226,7 @@ def train(folder: Path, epochs: int, learning_rate: float, out: Path, start: Pat
     torch.manual_seed(0)
     network = build_network().to(memory_format=torch.channels_last)
     if start is not None and start.suffix == ".onnx":
-        network = unfold(start, strips[:: max(1, len(strips) // 2000)]).to(memory_format=torch.channels_last)
+        network = unfold(start, strips[:: -(-len(strips) // 1000)]).to(memory_format=torch.channels_last)
     elif start is not None:
         earlier = AveragedModel(network, use_buffers=True)
         earlier.load_state_dict(torch.load(start)["average"])

@@ -83,9 +83,8 @@ def _choose_paper(
     """Return the paper that is followed closely enough: after the first with nearly as much ink as any, the
     next wider one, for places where strokes meet.
 
-    But shadows with a sharp edge are no ink. An earlier one is taken that has a good part, of which the next
-    has hardly more, where what the wide one adds reaches the picture's border, beside writing or printed
-    lines.
+    But shadows with a sharp edge are no ink. Where what a wide one adds is broad and reaches the picture's
+    border, an earlier one is taken that has a good part already, of which the next has hardly more.
 
     `portions` are of the sharp outlines, `height` is the mean level of an outline above the paper.
     """
@@ -152,7 +151,7 @@ def _open_line(line: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Open a line of pixels with a window half as long as it is, of which half may lie beyond its end."""
     import cv2
 
-    window = np.ones((1, max(1, line.size // 2)), np.uint8)
+    window = np.ones((1, line.size // 2 | 1), np.uint8)  # odd, or what is opened is shifted
     return np.asarray(cv2.morphologyEx(np.ascontiguousarray(line[None]), cv2.MORPH_OPEN, window)[0], np.uint8)
 
 

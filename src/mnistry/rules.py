@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -58,8 +59,15 @@ def remove_rules(ink: Gray, least_left: float = LEAST_LEFT) -> Gray:
 
 
 def has_many_rules(ink: Gray) -> bool:
-    """Return whether there are so many lines from border to border that they are printed, not written."""
-    return len(_find_rules(ink)) + len(_find_rules(np.ascontiguousarray(ink.T))) >= MANY_RULES
+    """Return whether so many lines go from border to border that they are printed: level ones, or squares.
+
+    Upright ones alone may be 1s as high as the picture.
+    """
+    level, upright = (
+        max(Counter(rule.slope for rule in rules).values(), default=0)
+        for rules in (_find_rules(ink), _find_rules(np.ascontiguousarray(ink.T)))
+    )
+    return level >= MANY_RULES or min(level, upright) >= MANY_RULES // 2
 
 
 def remove_frames(ink: Gray) -> Gray:

@@ -39,6 +39,10 @@ SPACIOUS = (
     2.0  # times as high as the digits is a page, not a cutting around them: there a mark is none of which
 )
 SLIVER_ALONG, SLIVER_THICKNESS = 0.8, 0.35  # of the length lies on the border, if it is so thick at most
+SLIVER_HEIGHTS, WEDGE = (
+    1.3,
+    2.0,
+)  # of the digits: what is not longer may be one, but not so much thicker at an end
 
 UPRIGHT_HEIGHTS = 3.0  # of the digits: what is longer, and narrow, parts columns,
 LEAST_PORTION = 0.2  # where there are FEW_MARKS digits, of its length each at least
@@ -97,7 +101,7 @@ def find_marks(ink: Gray, name: str = "") -> list[Mark]:
         typical = _see_past_grain(boxes[free], stats[1:, 4][free], sums[free], typical)
     framing |= _ask_each(_is_rim, boxes, touching, ink.shape, typical)
     if len(free) >= FEW_MARKS and min(ink.shape) > SPACIOUS * typical:
-        framing |= _find_slivers(labels, boxes)
+        framing |= _find_slivers(labels, boxes, typical)
     framing |= (boxes[:, 2] > RULE_HEIGHTS * typical) & (boxes[:, 3] < boxes[:, 2] / 8)
     framing |= _find_margin_lines(boxes, framing)
     kept = np.flatnonzero(~framing & (boxes[:, 2:].max(axis=1) >= DIRT_PORTION * typical))
@@ -193,18 +197,21 @@ def _is_rim(box: Sequence[int], shape: tuple[int, ...], typical: float) -> bool:
     return False
 
 
-def _find_slivers(labels: NDArray[np.int32], boxes: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Return which marks are narrow and lie along a border as a whole: a bit of what is beside the paper."""
+def _find_slivers(labels: NDArray[np.int32], boxes: NDArray[np.int32], typical: float) -> NDArray[np.bool_]:
+    """Return which marks are narrow and lie along a border as a whole: a bit of what is beside the paper.
+
+    What is as high as the digits there may be a 1, unless it is a wedge.
+    """
     slivers = np.zeros(len(boxes), np.bool_)
-    across, down = boxes[:, 2], boxes[:, 3]
-    for side, length, thickness in (
-        (labels[0], across, down),
-        (labels[-1], across, down),
-        (labels[:, 0], down, across),
-        (labels[:, -1], down, across),
-    ):
+    for side, axis in ((labels[0], 1), (labels[-1], 1), (labels[:, 0], 0), (labels[:, -1], 0)):
+        length, thickness = (boxes[:, 3], boxes[:, 2]) if axis == 0 else (boxes[:, 2], boxes[:, 3])
         along = np.bincount(side, minlength=len(boxes) + 1)[1:]
-        slivers |= (along >= SLIVER_ALONG * length) & (thickness < SLIVER_THICKNESS * length)
+        narrow = (along >= SLIVER_ALONG * length) & (thickness < SLIVER_THICKNESS * length)
+        for index in np.flatnonzero(narrow):
+            x, y, width, height = boxes[index].tolist()
+            profile = (labels[y : y + height, x : x + width] == index + 1).sum(axis=1 - axis)
+            ends = [part.sum() for part in (profile[: len(profile) // 4], profile[-(len(profile) // 4) :])]
+            slivers[index] |= length[index] > SLIVER_HEIGHTS * typical or max(ends) > WEDGE * min(ends)
     return slivers
 
 

@@ -39,13 +39,16 @@ ALONG_PX = 15  # in the mean over so many
 LEAST_STEP, USUAL_STEP = 8, 25  # gray levels there, nearly everywhere and in the median
 NEARLY = 5  # percent of the outline may have less
 ACROSS_PX = (3, 4, 5)  # of the copy, from the outline: what lies there on both sides
-ASLANT = 3  # pixels along the outline, a stroke across it moves meanwhile
-ALIKE = 0.32  # is alike from this correlation on
+ASLANT = 5  # pixels along the outline, a stroke across it moves meanwhile
+ALIKE = 0.37  # is alike from this correlation on
 
 LEAST_INK, INK_PORTION = 0.001, 0.1  # of the sheet is darker by such a portion of the paper around,
 INK_STEP, STRONG_STEP = 12, 20  # and by so many gray levels; grain of a dark desk has less than the latter
 GRAIN = 0.75  # times as deep as the writing on the sheet ink must be to count beside it;
 MOST_INK = 0.2  # so much of it, for that on the sheet, may be there: more is writing, so it is paper, too
+GRAINY = (
+    0.3  # of the portion of such ink in all that is dark, on the sheet: with less it is the grain of wood
+)
 BROAD = 1 / 6  # of the copy's longest side: the widest strokes that a digit along the border has
 DESK_STROKES = 2.0  # widths of the strokes on the sheet that it reaches into the picture, at least
 INSIDE = 0.01  # of the longest side, at least, the corners lie within the picture
@@ -177,11 +180,15 @@ def _runs_across(small: Gray, paper: Gray, sheet: Sheet) -> bool:
     columns, rows = _trace(sheet.view(np.uint8))[:, 0].T
     way = slopes[:, rows, columns] / np.maximum(np.hypot(*slopes[:, rows, columns]), 1e-6)
     last = np.array(small.shape[::-1], np.float32)[:, None] - 1
-    beside, seen = [], np.ones(len(rows), np.bool_)
+    outline, rim = np.stack([columns, rows]), ACROSS_PX[0]
+    seen = ((outline >= rim) & (outline <= last - rim)).all(
+        axis=0
+    )  # along the border the sheet is on both sides
+    beside = []
     for side in (1, -1):
         levels = np.zeros(len(rows), np.float32)
         for distance in ACROSS_PX:
-            places = np.asarray(np.stack([columns, rows]) + way * (side * distance), np.float32)
+            places = np.asarray(outline + way * (side * distance), np.float32)
             seen &= ((places >= 0) & (places <= last)).all(axis=0)
             levels += cv2.remap(depth, places[0], places[1], cv2.INTER_LINEAR).ravel()
         beside.append(cv2.dilate(levels[None], np.ones((1, ASLANT), np.uint8))[0])
@@ -207,7 +214,8 @@ def _is_doubtful(small: Gray, paper: Gray, sheet: Sheet) -> bool:
     # The grain of wood is fainter than writing, as a portion of what is around.
     strong = ink & (depth > GRAIN * np.percentile(depth[inside & ink], 90))
     strong &= paper > small + np.float32(STRONG_STEP)
-    if outside.any() and strong[outside].mean() > MOST_INK * strong[inside].mean():
+    written, beside = strong[inside].mean(), strong[outside].mean() if outside.any() else 0.0
+    if beside > MOST_INK * written and beside * ink[inside].mean() > GRAINY * written * ink[outside].mean():
         return True
     reach_px = float(cv2.distanceTransform((~sheet).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5).max())
     paper = _close(small, round(BROAD * max(small.shape)) | 1)

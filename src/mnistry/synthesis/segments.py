@@ -140,7 +140,7 @@ def _write_run(pen: float, slant: float, rng: np.random.Generator) -> list[tuple
 def compose_word(
     letters: NDArray[np.uint8], rng: np.random.Generator, fewest: int = 3, most: int = 8
 ) -> Gray:
-    """Return the worn ink of a word of 3 to 8 letters out of (n, 28, 28) uint8, (HEIGHT_PX, any) uint8."""
+    """Return the worn ink of a word, (HEIGHT_PX, any) uint8, of so many letters out of (n, 28, 28) uint8."""
     pen = 8.5 * float(np.exp(rng.normal(0, 0.4)))
     slant = float(rng.normal(0, 0.12))
     chosen = letters[rng.integers(0, len(letters), rng.integers(fewest, most + 1))]
