@@ -27,7 +27,6 @@ WINDOW_PORTIONS = (
     2 / 3,
 )  # of the shorter side: windows for the paper, tried in this order
 EXPLAINED = 0.8  # a window is wide enough when its ink has so much of the sharp outlines that the best has
-WRITING, PLATEAU = 0.25, 1.1  # so much of all may be writing, if the next window has not so many times more
 LEAST_STEP, STEP_PX = 10, 8  # gray levels and pixels of that copy: so much on so little is a shadow's edge
 SMOOTHED = 1.0  # gray levels that smoothing may lower the paper: it must not blur the edge of a shadow
 LEAST_PAGE_PX = 240  # shorter side of that copy: what is smaller may be cut out closely around digits
@@ -72,38 +71,13 @@ def flatten_paper(gray: Gray, invert: bool | None = None) -> Floats:
         least = EXPLAINED * portions[-1]
         if portions[-1] >= EXPLAINED and all(portion < least for portion in portions[:-1]):
             break  # it is the first that has enough, whatever the wider ones have
-    paper = _choose_paper(levels, papers, portions, windows, most / max(1e-6, float(edges.sum())))
-    everywhere = cv2.resize(paper, bright.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return np.asarray(bright - everywhere, np.float32)
-
-
-def _choose_paper(
-    levels: Gray, papers: list[Floats], portions: list[float], windows: list[int], height: float
-) -> Floats:
-    """Return the paper that is followed closely enough: after the first with nearly as much ink as any, the
-    next wider one, for places where strokes meet.
-
-    But shadows with a sharp edge are no ink. Where what a wide one adds is broad and reaches the picture's
-    border, an earlier one is taken that has a good part already, of which the next has hardly more.
-
-    `portions` are of the sharp outlines, `height` is the mean level of an outline above the paper.
-    """
-    import cv2
-
     enough = EXPLAINED * max(0.0, *portions)
     best = next((index for index, portion in enumerate(portions) if portion >= enough), len(papers) - 1)
-    for index in range(best):
-        if portions[index] >= WRITING and portions[index + 1] < PLATEAU * portions[index]:
-            ink = (levels - papers[best] > height).view(np.uint8)
-            window = np.ones((windows[index], windows[index]), np.uint8)
-            broad = cv2.erode(ink, window, borderType=cv2.BORDER_CONSTANT, borderValue=1)
-            if any(side.any() for side in (broad[0], broad[-1], broad[:, 0], broad[:, -1])):
-                best = index
-                break
-    chosen = min(best + 1, len(windows) - 1)
-    if chosen == len(papers):
-        papers.append(_open(levels, windows[chosen]))
-    return papers[chosen]
+    # The next wider one, for places where strokes meet.
+    wider = min(best + 1, len(windows) - 1)
+    paper = papers[wider] if wider < len(papers) else _open(levels, windows[wider])
+    everywhere = cv2.resize(paper, bright.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(bright - everywhere, np.float32)
 
 
 def _open(levels: Gray, window: int) -> Floats:
