@@ -122,6 +122,18 @@ def test_save_and_explain_draw_pictures(tmp_path: Path, capsys) -> None:
     assert steps.read_bytes().startswith(b"%PDF")
 
 
+def test_where_no_ink_is_found_the_first_steps_are_drawn(tmp_path: Path, capsys) -> None:
+    light = np.tile(np.linspace(230, 80, 400).astype(np.uint8), (300, 1))
+    Image.fromarray(light).save(tmp_path / "light.png")
+    overlay, steps = tmp_path / "overlay.png", tmp_path / "steps.png"
+    status, out, err = run(capsys, tmp_path / "light.png", "--save", overlay, "--explain", steps)
+    assert (status, out) == (1, "")
+    assert "no ink found" in err
+    assert not overlay.exists()
+    drawn = np.asarray(Image.open(steps).convert("L"))
+    assert drawn[200, 100] > drawn[200, 700] + 50  # the picture, dark on its right
+
+
 def test_of_several_pictures_each_is_drawn_into_a_folder(tmp_path: Path, capsys) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()

@@ -156,7 +156,8 @@ def test_faint_ink_is_refused_in_words_that_help() -> None:
         find_ink(seven, name="'seven.jpg' (480 x 640)")
     assert str(caught.value) == (
         "no ink found in 'seven.jpg' (480 x 640): a contrast of 13 gray levels once the light is evened out, "
-        "where at least 20 are needed. Photograph the digits in better light."
+        "where at least 20 are needed. Photograph the digits in better light, or crop the picture to the "
+        "paper"
     )
 
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 WIDTH_INCHES = 11.0
 MOST_LINES = 6  # shown made upright
 SEEN_COLUMNS = 16
+PAGE = "1  the picture, or the sheet alone, upright, in gray"
+FLATTENED = "2  the paper flattened: light, shadow and polarity are gone"
 # Okabe and Ito's palette on white paper, each beside one that differs from it in brightness.
 COLOURS = np.array(
     [(0, 114, 178), (230, 159, 0), (0, 158, 115), (213, 94, 0), (86, 180, 233), (160, 80, 130)]
@@ -58,12 +60,10 @@ def plot_steps(
         ImageError: there is no ink.
     """
     page, _ = flatten_page(gray)
+    flattened = _flatten(page, invert)
     ink = find_page_ink(page, invert)
     grouped = group_lines(find_marks(ink))
     strips = [straighten(marks).ink for marks in grouped[:MOST_LINES]]
-    raised = flatten_paper(page, invert)
-    top = max(1.0, float(np.percentile(raised, 99.8)))
-    flattened = (255 - np.clip(raised * (255 / top), 0, 255)).astype(np.uint8)
 
     halves = WIDTH_INCHES / 2 * page.shape[0] / page.shape[1]
     stacked = halves < 0.25 * WIDTH_INCHES  # a wide picture has the whole width for each panel
@@ -75,8 +75,8 @@ def plot_steps(
     grid = figure.add_gridspec(len(heights), 1 if stacked else 2, height_ratios=heights)
     first = [grid[i] if stacked else grid[i // 2, i % 2] for i in range(4)]
     steps = (
-        ("1  the picture, or the sheet alone, upright, in gray", page),
-        ("2  the paper flattened: light, shadow and polarity are gone", flattened),
+        (PAGE, page),
+        (FLATTENED, flattened),
         ("3  the ink alone, without rules and the paper's grain", 255 - ink),
         (
             f"4  the marks, without dirt, in {len(grouped)} line{'s'[: len(grouped) != 1]}",
@@ -93,6 +93,26 @@ def plot_steps(
     _write_caption(seen, "6  what the network saw of the most probable way to put the pieces together")
     set_figure_title(figure, title)
     return figure
+
+
+def plot_first_steps(
+    gray: Gray, *, invert: bool | None = None, title: str = "", figure: Figure | None = None
+) -> Figure:
+    """The steps before ink is found, where none is: arguments as for `plot_steps`."""
+    page, _ = flatten_page(gray)
+    inches = WIDTH_INCHES / 2 * page.shape[0] / page.shape[1]
+    figure = start_sized_figure(figure, (WIDTH_INCHES, inches + 0.75))
+    for place, (caption, picture) in enumerate(((PAGE, page), (FLATTENED, _flatten(page, invert)))):
+        _show(figure.add_subplot(1, 2, place + 1), caption, picture)
+    set_figure_title(figure, title)
+    return figure
+
+
+def _flatten(page: Gray, invert: bool | None) -> Gray:
+    """Return the page in even light, its ink dark."""
+    raised = flatten_paper(page, invert)
+    top = max(1.0, float(np.percentile(raised, 99.8)))
+    return np.asarray(255 - np.clip(raised * (255 / top), 0, 255), np.uint8)
 
 
 def _show(ax: Axes, caption: str, picture: NDArray[np.uint8]) -> None:

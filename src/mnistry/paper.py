@@ -85,7 +85,7 @@ def find_page_ink(gray: Gray, invert: bool | None = None, name: str = "") -> Gra
         raise ImageError(
             f"no ink found in {name or 'the picture'}: a contrast of {max(0.0, contrast):.0f} gray levels "
             f"once the light is evened out, where at least {needed:.0f} are needed. Photograph the digits in "
-            "better light."
+            "better light, or crop the picture to the paper"
         )
     if middle - ground < LEAST_SIGMAS * grain:
         raise ImageError(

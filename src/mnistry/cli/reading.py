@@ -178,24 +178,29 @@ class Drawings:
             )
 
     def draw(self, reading: Reading, invert: bool | None) -> None:
-        """Draw one reading and tell where on standard error; one without a picture is left out."""
+        """Draw one reading and tell where on standard error; one without a picture is left out.
+
+        Where no ink is found there are the first steps to explain, and nothing to save.
+        """
         from matplotlib.figure import Figure
 
         from mnistry.pictures import load_shrunk
         from mnistry.plots import save_figure
 
-        if reading.error is not None or reading.source is None:
+        failed, title = reading.error is not None, Path(reading.name).name
+        if reading.source is None or reading.size is None or (failed and self.option == "--save"):
             return
         if self.option == "--save":
             figure = reading.plot(Figure())
         else:
-            from mnistry.explanation import plot_steps
+            from mnistry.explanation import plot_first_steps, plot_steps
             from mnistry.pages import LONGEST_PX
 
             gray, _ = load_shrunk(reading.source, LONGEST_PX, reading.page or 1)
-            figure = plot_steps(
-                gray, reading.lines, invert=invert, title=Path(reading.name).name, figure=Figure()
-            )
+            if failed:
+                figure = plot_first_steps(gray, invert=invert, title=f"{title}: not read", figure=Figure())
+            else:
+                figure = plot_steps(gray, reading.lines, invert=invert, title=title, figure=Figure())
         path = self._choose_path(reading)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
