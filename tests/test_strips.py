@@ -61,7 +61,7 @@ def test_distorted_strips_keep_their_ink_inside(digits):
     assert again.shape == (240, HEIGHT_PX, WIDTH_PX)
     assert again.dtype == np.uint8
     ink = again.sum(axis=(1, 2)) / np.tile(strips.sum(axis=(1, 2)), 30)
-    assert 0.3 < ink.min() < 0.95 < ink.max() < 3.0
+    assert 0.3 < ink.min() < 0.95 < ink.max() < 4.0  # hair lines are made thicker too
     # What was farthest right is still there, whatever stretched and slanted it.
     ends = np.zeros((1, HEIGHT_PX, WIDTH_PX), np.uint8)
     ends[:, 10:38, : WIDTH_PX - 6] = 30

@@ -7,11 +7,12 @@ is used.
     python tools/build_line_network.py strips FOLDER --seed 0 --count 3000     # FOLDER/0.npz, to measure with
     python tools/build_line_network.py strips FOLDER --seed 1 --count 28000    # other seeds: to learn from
     python tools/build_line_network.py train FOLDER [--epochs 10] [--out PATH]
+    python tools/build_line_network.py average FOLDER [--out PATH]             # of FOLDER/*.onnx
 
 `train` takes all strips in FOLDER but those of seed 0, each distorted anew whenever it is seen. After every
 epoch it leaves FOLDER/state.pt, and the same command goes on from there. It needs PyTorch (`pip install -e
 '.[torch]'`), whose convolutions in bfloat16 are four times as fast on a processor that has it as XLA's in
-float32. What ships learned in three steps, see its card.
+float32. What ships learned in several steps, see its card.
 """
 
 from __future__ import annotations
@@ -164,6 +165,18 @@ def write_onnx(network: Any, path: Path) -> None:
         file.write(seal(proto.SerializeToString()))
 
 
+def average_weights(paths: list[Path], out: Path) -> None:
+    """Write the network whose weights are the mean of several's that learned on from the same one."""
+    protos = [onnx.load_from_string(read_sealed(path)) for path in paths]
+    for tensors in zip(*(proto.graph.initializer for proto in protos), strict=True):
+        values = np.stack([numpy_helper.to_array(tensor) for tensor in tensors])
+        if values.dtype.kind == "f":
+            mean = values.mean(axis=0, dtype=np.float64).astype(values.dtype)
+            tensors[0].CopyFrom(numpy_helper.from_array(mean, tensors[0].name))
+    with atomic_write(out) as file:
+        file.write(seal(protos[0].SerializeToString()))
+
+
 def add_drawn(digits: Dataset, hands: Path | None, seed: int) -> Dataset:
     """The digits, DRAWN times as many drawn in forms that MNIST lacks, and those by other hands."""
     labels = np.random.default_rng(seed).integers(0, 10, round(DRAWN * len(digits))).astype(np.uint8)
@@ -301,7 +314,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("task", choices=["strips", "train"])
+    parser.add_argument("task", choices=["strips", "train", "average"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--count", type=int, default=28_000)
     parser.add_argument("--seed", type=int, default=0, help="0 is for the strips to measure with")
@@ -313,6 +326,9 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, default=SHIPPED)
     arguments = parser.parse_args()
+    if arguments.task == "average":
+        average_weights(sorted(arguments.folder.glob("*.onnx")), arguments.out)
+        return
     if arguments.task == "train":
         train(arguments.folder, arguments.epochs, arguments.learning_rate, arguments.out, arguments.start)
         return
