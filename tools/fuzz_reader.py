@@ -49,6 +49,8 @@ def interpret(data: bytes) -> tuple[np.ndarray, dict[str, object]]:
     factor = 1 + head[2] % 5
     gray = np.repeat(np.repeat(levels.reshape(-1, width), factor, axis=0), factor, axis=1)
     known: dict[str, object] = {"single": bool(head[1] & 2), "invert": (None, True, False)[head[3] % 3]}
+    if known["single"]:
+        return gray[:160, :160], known
     if head[1] & 4:
         known["expect"] = 1 + head[3] % 7
     elif head[1] & 8:
