@@ -72,3 +72,30 @@ def test_a_one_twice_as_high_as_its_neighbours_is_no_margin_line() -> None:
     for x in range(80, 380, 60):
         ink[100:166, x : x + 8] = 255
     assert len(find_marks(ink)) == 6
+
+
+@pytest.mark.parametrize(("thickness", "kept"), [(3, False), (8, True)])
+def test_what_lies_along_the_border_far_thinner_than_the_strokes_is_a_bit_of_the_desk(
+    thickness: int, kept: bool
+) -> None:
+    ink = np.zeros((400, 600), np.uint8)
+    for x in range(60, 540, 60):
+        ink[150:220, x : x + 10] = 255
+    ink[160:225, 600 - thickness :] = 255
+    assert ([600 - thickness, 160, thickness, 65] in boxes_of(find_marks(ink)).tolist()) == kept
+
+
+@pytest.mark.parametrize("scale", [1, 3])
+def test_the_torn_off_bars_of_fives_stay_in_their_line(scale: int) -> None:
+    """The second bar ends above the middle one of three marks before it: the first five is torn too."""
+    whole = [(42, 25, 24, 35), (67, 29, 18, 29), (129, 25, 26, 31), (208, 25, 32, 34)]
+    fives = [(92, 37, 28, 19), (97, 22, 21, 17), (161, 34, 32, 25), (181, 21, 26, 12)]
+    boxes = [(scale * x, scale * y, scale * width, scale * height) for x, y, width, height in whole + fives]
+    marks = [Mark(box, np.full(box[3:1:-1], 255, np.uint8)) for box in boxes]
+    assert [len(line) for line in group_lines(marks)] == [8]
+
+
+def test_short_lines_right_above_each_other_stay_two() -> None:
+    boxes = [(40 + 45 * n, top, 26, 35) for top in (20, 60) for n in range(3)]
+    marks = [Mark(box, np.full(box[3:1:-1], 255, np.uint8)) for box in boxes]
+    assert [len(line) for line in group_lines(marks)] == [3, 3]

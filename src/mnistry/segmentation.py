@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistry.errors import ImageError
-from mnistry.imaging import Box
+from mnistry.imaging import Box, measure_stroke
 from mnistry.pictures import Gray
 from mnistry.pixels import find_connected
 from mnistry.rules import MARK_LEVEL
@@ -32,6 +32,7 @@ GRAIN_LEVEL = 190  # whose ink has less than this level in the mean
 DIRT_PORTION = 0.12  # of the digits' height: a mark less long is dirt
 
 INSIDE = 0.7  # of a mark's height that is at that of a line, if it is a part of it
+BROKEN_HEIGHT = 1.15  # times as high as those beside it is a digit in two parts, at most
 MOST_MERGED = 100  # lines of a page that are compared with each other for that
 FRAME_PORTION = 0.5  # of the picture's side
 RIM_HEIGHTS = 3.0  # of the digits: what is longer along a border is none
@@ -42,7 +43,8 @@ SLIVER_ALONG, SLIVER_THICKNESS = 0.8, 0.35  # of the length lies on the border, 
 SLIVER_HEIGHTS, WEDGE = (
     1.3,
     2.0,
-)  # of the digits: what is not longer may be one, but not so much thicker at an end
+)  # of the digits: what is not longer may be one, but not so much thicker at an end,
+SLIVER_STROKES = 0.4  # nor so thin for their strokes
 
 UPRIGHT_HEIGHTS = 3.0  # of the digits: what is longer, and narrow, parts columns,
 LEAST_PORTION = 0.2  # where there are FEW_MARKS digits, of its length each at least
@@ -101,7 +103,7 @@ def find_marks(ink: Gray, name: str = "") -> list[Mark]:
         typical = _see_past_grain(boxes[free], stats[1:, 4][free], sums[free], typical)
     framing |= _ask_each(_is_rim, boxes, touching, ink.shape, typical)
     if len(free) >= FEW_MARKS and min(ink.shape) > SPACIOUS * typical:
-        framing |= _find_slivers(labels, boxes, typical)
+        framing |= _find_slivers(ink, labels, boxes, free, typical)
     framing |= (boxes[:, 2] > RULE_HEIGHTS * typical) & (boxes[:, 3] < boxes[:, 2] / 8)
     framing |= _find_margin_lines(boxes, framing)
     kept = np.flatnonzero(~framing & (boxes[:, 2:].max(axis=1) >= DIRT_PORTION * typical))
@@ -197,21 +199,34 @@ def _is_rim(box: Sequence[int], shape: tuple[int, ...], typical: float) -> bool:
     return False
 
 
-def _find_slivers(labels: NDArray[np.int32], boxes: NDArray[np.int32], typical: float) -> NDArray[np.bool_]:
+def _find_slivers(
+    ink: Gray,
+    labels: NDArray[np.int32],
+    boxes: NDArray[np.int32],
+    free: NDArray[np.intp],
+    typical: float,
+) -> NDArray[np.bool_]:
     """Return which marks are narrow and lie along a border as a whole: a bit of what is beside the paper.
 
-    What is as high as the digits there may be a 1, unless it is a wedge.
+    What is as high as the digits there may be a 1, unless it is a wedge, or far thinner than the strokes of
+    those that are `free` of the border.
     """
     slivers = np.zeros(len(boxes), np.bool_)
+    stroke_px = 0.0
     for side, axis in ((labels[0], 1), (labels[-1], 1), (labels[:, 0], 0), (labels[:, -1], 0)):
         length, thickness = (boxes[:, 3], boxes[:, 2]) if axis == 0 else (boxes[:, 2], boxes[:, 3])
         along = np.bincount(side, minlength=len(boxes) + 1)[1:]
         narrow = (along >= SLIVER_ALONG * length) & (thickness < SLIVER_THICKNESS * length)
         for index in np.flatnonzero(narrow):
             x, y, width, height = boxes[index].tolist()
+            stroke_px = stroke_px or measure_stroke(np.where(np.isin(labels, free + 1), ink, np.uint8(0)))
             profile = (labels[y : y + height, x : x + width] == index + 1).sum(axis=1 - axis)
             ends = [part.sum() for part in (profile[: len(profile) // 4], profile[-(len(profile) // 4) :])]
-            slivers[index] |= length[index] > SLIVER_HEIGHTS * typical or max(ends) > WEDGE * min(ends)
+            slivers[index] |= (
+                length[index] > SLIVER_HEIGHTS * typical
+                or max(ends) > WEDGE * min(ends)
+                or thickness[index] < SLIVER_STROKES * stroke_px
+            )
     return slivers
 
 
@@ -297,9 +312,22 @@ def _stands_in(boxes: NDArray[np.int64], line: NDArray[np.int64]) -> bool:
         if len(nearest) < 2:
             return False
         top, bottom = np.median(nearest[:, 1]), np.median(nearest[:, 1] + nearest[:, 3])
-        if min(bottom, y + height) - max(top, y) < INSIDE * height:
+        if min(bottom, y + height) - max(top, y) < INSIDE * height and not _completes(
+            (x, y, width, height), line[distances < 0], float(nearest[:, 3].max())
+        ):
             return False
     return True
+
+
+def _completes(box: Box, others: NDArray[np.int64], height_px: float) -> bool:
+    """Return whether a mark and those above and below it are as high together as a digit beside them."""
+    x, y, width, height = box
+    shared = np.minimum(x + width, others[:, 0] + others[:, 2]) - np.maximum(x, others[:, 0])
+    parts = others[shared >= np.minimum(width, others[:, 2]) / 3]
+    if not len(parts):
+        return False
+    bottom = max(y + height, (parts[:, 1] + parts[:, 3]).max())
+    return bool(bottom - min(y, parts[:, 1].min()) <= BROKEN_HEIGHT * height_px)
 
 
 def _add_small(lines: Sequence[list[Mark]], small: Sequence[Mark]) -> None:
