@@ -22,8 +22,8 @@ def find_marks_ink(
     picture: np.ndarray, invert: bool | None = None, name: str = ""
 ) -> tuple[np.ndarray, int, int]:
     """The ink of all marks of a picture in one, and where on the page it begins (left, top)."""
-    marks, _ = find_writing(picture, invert, picture.shape[:2], name)
-    ink, (left, top) = paint_marks(marks)
+    lines, _ = find_writing(picture, invert, picture.shape[:2], name)
+    ink, (left, top) = paint_marks([mark for line in lines for mark in line])
     return ink, left, top
 
 

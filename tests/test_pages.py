@@ -161,6 +161,19 @@ def test_a_blank_page_has_no_ink() -> None:
         pages.read_page(page, pages.Options(match))
 
 
+def test_what_is_left_of_printed_lines_is_no_writing():
+    rng = np.random.default_rng(0)
+    picture = np.full((900, 900), 240, np.uint8)
+    for y in range(100, 900, 120):
+        for x in np.flatnonzero(rng.random(45) < 0.6) * 20:
+            cv2.line(picture, (int(x), y), (int(x) + 14, y), 120, 3)
+    with pytest.raises(ImageError, match="no ink found in the picture: nothing on it is larger than"):
+        pages.read_page(picture, pages.Options(match))
+    digits = write("42", step=150)
+    picture[250 : 250 + len(digits), 300 : 300 + digits.shape[1]] = digits.clip(max=240)
+    assert read(picture) == "4 2"
+
+
 def test_a_bright_spot_does_not_change_the_polarity() -> None:
     picture = np.full((200, 300), 90, np.uint8)
     cv2.circle(picture, (150, 200), 90, 200, -1)

@@ -28,7 +28,8 @@ from mnistry.straightening import Strip, straighten
 LONGEST_PX = 1600
 SHORTEST_PX = 200  # smaller pictures are enlarged first
 LEAST_DESK_PX = 100  # shorter side of a picture with a desk on it: what is smaller is a cutting
-LEAST_PX = 10  # length of the largest mark on a page that holds any writing
+LEAST_PX = 10  # length of the largest mark on a page that holds any writing,
+LEAST_HEIGHT_PX = 7  # and height of the largest in a line
 MOST_PIXELS = 40_000_000  # of all strips of a page: 1,000 digits have 13,000,000
 MOST_PIECES = 5000  # of a page: 1,000 digits have 3,600
 ROUNDING = 1e-6  # pixels
@@ -85,15 +86,19 @@ def read_page(
         ImageError: no ink is found.
     """
     size = size or (gray.shape[0], gray.shape[1])
-    marks, to_picture = find_writing(gray, options.invert, size, name)
-    return _read_marks(marks, options, to_picture, size, name)
+    lines, to_picture = find_writing(gray, options.invert, size, name)
+    return _read_lines(lines, options, to_picture, size, name)
 
 
-def _read_marks(
-    marks: Sequence[Mark], options: Options, to_picture: Homography, size: tuple[int, int], name: str
+def _read_lines(
+    found: Sequence[Sequence[Mark]],
+    options: Options,
+    to_picture: Homography,
+    size: tuple[int, int],
+    name: str,
 ) -> list[Line]:
-    """Return the lines that the marks of a page make; `to_picture` maps its (x, y, 1) to the picture's."""
-    strips, widths, pieces = _cut_lines(group_lines(marks), name)
+    """Return the lines of digits that lines of marks are; `to_picture` maps the page's (x, y, 1)."""
+    strips, widths, pieces = _cut_lines(found, name)
     offered = classify_segments(pieces, options.predict, name)
     lines = list(zip(pieces, offered, widths, strict=True))
     paths = [
@@ -108,6 +113,7 @@ def _read_marks(
         for line, strip in zip(lines, strips, strict=True)
     ]
     if options.pattern is None:
+        marks = [mark for line in found for mark in line]
         whole = _read_whole(marks, options.predict) if 1 < _count(paths) <= MOST_PARTS else None
         if whole is not None and whole[0].price < sum(path.price for path in paths):
             paths, strips = [whole[0]], [whole[1]]
@@ -183,11 +189,11 @@ def read_single(gray: Gray, options: Options, *, size: tuple[int, int] | None = 
     and where that is none, it is the one that is accepted beside marks that are not, if there is just one.
     """
     size = size or (gray.shape[0], gray.shape[1])
-    marks, to_picture = find_writing(gray, options.invert, size, name)
-    lines = _read_marks(marks, options, to_picture, size, name)
+    found, to_picture = find_writing(gray, options.invert, size, name)
+    lines = _read_lines(found, options, to_picture, size, name)
     if _count_marks(lines) == 1:
         return lines[0]
-    path, strip = _see_whole(marks, options.predict)
+    path, strip = _see_whole([mark for line in found for mark in line], options.predict)
     (accepted,) = accept(path, options.threshold)
     digits = [digit for line in lines for digit in line.digits if digit.accepted]
     if len(digits) == 1 and not accepted:
@@ -218,8 +224,8 @@ def flatten_page(gray: Gray) -> tuple[Gray, NDArray[np.float64]]:
 
 def find_writing(
     gray: Gray, invert: bool | None, size: tuple[int, int], name: str
-) -> tuple[list[Mark], Homography]:
-    """Return the marks of a page, and the map from their (x, y, 1) to those in a picture of `size`.
+) -> tuple[list[list[Mark]], Homography]:
+    """Return a page's lines of marks, and the map from their (x, y, 1) to those in a picture of `size`.
 
     Raises:
         ImageError: there are none but grain, or more than can be read.
@@ -231,12 +237,14 @@ def find_writing(
             f"no ink found in {name or 'the picture'}: all that stands out are lines and borders. "
             "Crop it to the digits"
         )
-    if max(max(mark.box[2:]) for mark in marks) < LEAST_PX:
+    lines = [line for line in group_lines(marks) if max(mark.box[3] for mark in line) >= LEAST_HEIGHT_PX]
+    if max((max(mark.box[2:]) for line in lines for mark in line), default=0) < LEAST_PX:
         raise ImageError(
             f"no ink found in {name or 'the picture'}: nothing on it is larger than {LEAST_PX} pixels, so "
-            "what stands out is the grain of the paper. Photograph the digits from nearer or in better light"
+            "what stands out is the grain of the paper, or left of printed lines. Photograph the digits from "
+            "nearer or in better light"
         )
-    return marks, np.diag([size[1] / gray.shape[1], size[0] / gray.shape[0], 1.0]) @ to_picture
+    return lines, np.diag([size[1] / gray.shape[1], size[0] / gray.shape[0], 1.0]) @ to_picture
 
 
 def _read_whole(marks: Sequence[Mark], predict: Predict) -> tuple[Path, Strip] | None:
@@ -280,7 +288,7 @@ def _to_digit(
     ]
     return Digit(
         label=class_names[segment.answer],
-        box=_box_on_page(segment, strip, to_picture, shape),
+        box=box_on_page(segment, strip, to_picture, shape),
         confidence=segment.confidence,
         alternatives=tuple(others[:NUM_ALTERNATIVES]),
         accepted=accepted,
@@ -288,7 +296,7 @@ def _to_digit(
     )
 
 
-def _box_on_page(segment: Segment, strip: Strip, to_picture: Homography, shape: tuple[int, ...]) -> Box:
+def box_on_page(segment: Segment, strip: Strip, to_picture: Homography, shape: tuple[int, ...]) -> Box:
     """Return the upright box in the full picture around the ink of a segment of the strip."""
     x, y, width, height = segment.box
     rows, columns = np.nonzero(strip.ink[y : y + height, x : x + width] >= EDGE_LEVEL)

@@ -18,7 +18,7 @@ from mnistry.dataset import Dataset
 from mnistry.errors import ImageError
 from mnistry.pages import LONGEST_PX, find_writing
 from mnistry.pictures import Gray, load_shrunk
-from mnistry.segmentation import Mark, group_lines
+from mnistry.segmentation import Mark
 from mnistry.sequences import HEIGHT_PX, shrink_strip
 from mnistry.straightening import STRIP_PX, straighten
 from mnistry.synthesis.outliers import make_letters
@@ -137,13 +137,12 @@ def cut_lines(page: Page, rng: np.random.Generator) -> Iterator[tuple[Gray, list
             boxes *= portion
     gray, _ = load_shrunk(image, LONGEST_PX)
     try:
-        marks, to_picture = find_writing(gray, None, (gray.shape[0], gray.shape[1]), "")
+        lines, to_picture = find_writing(gray, None, (gray.shape[0], gray.shape[1]), "")
     except ImageError:
         return
     # From picture to page, where the marks are.
     corners = np.stack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
     corners = np.asarray(cv2.perspectiveTransform(corners, np.linalg.inv(to_picture)), np.float64)
-    lines = group_lines(marks)
     shared = np.array([[_overlap(corner, line) for line in lines] for corner in corners])
     if not shared.max(axis=1).all():
         return  # a digit is not seen at all
