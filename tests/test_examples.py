@@ -103,11 +103,8 @@ def test_the_tutorial_runs_from_load_to_prediction(backend: str, tmp_path: Path)
 
     # Nothing on standard error but the progress of mnistry.fit and mnistry.train.
     lines = [line for line in done.stderr.splitlines() if line.strip() and not BANNER.match(line)]
-    if backend == "torch":  # trains through model.fit, which writes its progress to standard output
-        assert lines == []
-    else:
-        assert len(lines) == 2
-        assert all(PROGRESS.match(line) for line in lines), done.stderr
+    assert len(lines) == 2
+    assert all(PROGRESS.match(line) for line in lines), done.stderr
 
 
 @pytest.mark.slow
