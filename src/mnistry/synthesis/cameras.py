@@ -79,6 +79,26 @@ def light(rng: np.random.Generator, picture: Field, difficulty: str) -> Field:
     return np.asarray(picture * cv2.resize(lamp, shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 
 
+def shade(rng: np.random.Generator, picture: Mask) -> Mask:
+    """Return the picture, (height, width, 3) uint8, with a shadow that has an edge, as of a book."""
+    height, width = picture.shape[:2]
+    rows, columns = np.indices((height, width), np.float32)
+    x, y = rng.uniform(0.1, 0.9, 2) * (width, height)
+    way = rng.uniform(0, 2 * np.pi)
+    along = (columns - x) * np.cos(way) + (rows - y) * np.sin(way)
+    shadow = along > 0
+    kind = rng.choice(["half", "wedge", "band"])
+    if kind == "wedge":
+        way += rng.uniform(0.6, 2.2)
+        shadow &= (columns - x) * np.cos(way) + (rows - y) * np.sin(way) > 0
+    if kind == "band":
+        shadow &= along < rng.uniform(0.05, 0.5) * max(width, height)
+    softness = float(np.exp(rng.uniform(np.log(1.0), np.log(15.0))))
+    field = cv2.GaussianBlur(shadow.astype(np.float32), (0, 0), softness)
+    field = 1 - rng.uniform(0.08, 0.45) * field
+    return np.asarray(np.clip(picture * field[:, :, None] + 0.5, 0, 255), np.uint8)
+
+
 def expose(rng: np.random.Generator, picture: Field, difficulty: str, digit_px: float, scene: str) -> Mask:
     """Return the picture as a file holds it, (height, width, 3) uint8: out of focus, grainy, through JPEG.
 
