@@ -142,3 +142,35 @@ def test_where_it_is_hardly_known_ink_is_dark() -> None:
     assert not find_polarity(picture, None)
     picture[80:92, 10:90] = 182
     assert find_polarity(picture, None)
+
+
+def test_a_stripe_of_shadow_across_a_blank_page_is_no_digit() -> None:
+    for single in (None, True):
+        for softness_px in (2.0, 8.0):
+            page = np.full((400, 640), 235, np.float32)
+            stripe = np.zeros_like(page)
+            cv2.line(stripe, (250, -20), (330, 420), 1.0, 60)
+            page *= 1 - 0.2 * cv2.GaussianBlur(stripe, (0, 0), softness_px)
+            with pytest.raises(ImageError, match="no ink found"):
+                read(page.astype(np.uint8), single=single)
+
+
+def test_a_dark_1_from_border_to_border_is_read() -> None:
+    page = np.full((400, 640), 235, np.uint8)
+    cv2.line(page, (290, -20), (310, 420), 40, 50, cv2.LINE_AA)
+    assert read(cv2.GaussianBlur(page, (0, 0), 1.5)).text == "1"
+
+
+def test_a_few_digits_among_dark_letters_are_read_and_among_faint_specks_are_none() -> None:
+    def scatter(ink: int) -> np.ndarray:
+        page = np.rint(225 * write("1", 455, 195, 90, ink)).astype(np.uint8)
+        rng = np.random.default_rng(4)
+        for y in range(60, 660, 60):
+            for x in range(80, 940, 90):
+                if abs(x - 500) > 90 or abs(y - 240) > 120:
+                    cv2.circle(page, (x, y), int(rng.integers(9, 12)), ink, -1)
+        return page
+
+    assert "1" in read(scatter(70)).text
+    with pytest.raises(ImageError, match="marks look like digits, and with a contrast of"):
+        read(scatter(200))

@@ -17,7 +17,8 @@ from mnistry.decoding import LEAST, Path, Predict, Segment, classify_segments, f
 from mnistry.errors import ImageError
 from mnistry.imaging import EDGE_LEVEL, Box, center_digit, measure_stroke
 from mnistry.judging import SeeLine, choose
-from mnistry.paper import enlarge, find_page_ink
+from mnistry.light import LEAST_PAGE_PX
+from mnistry.paper import enlarge, find_page_ink, measure_contrast
 from mnistry.patterns import find_matches
 from mnistry.pictures import Gray, shrink
 from mnistry.readings import DIGIT_NAMES, NUM_ALTERNATIVES, Digit, Line
@@ -30,6 +31,10 @@ SHORTEST_PX = 200  # smaller pictures are enlarged first
 LEAST_DESK_PX = 100  # shorter side of a picture with a desk on it: what is smaller is a cutting
 LEAST_PX = 10  # length of the largest mark on a page that holds any writing,
 LEAST_HEIGHT_PX = 7  # and height of the largest in a line
+CROWD, DIGITS_IN_CROWD = 20, 1 / 3  # so many marks, of which fewer are digits, are grain and printed lines
+CROWD_CONTRAST = 50.0  # if they stand out by fewer gray levels
+STRIPE, STRIPE_WIDTH = 0.95, 0.67  # of the picture's height or width, from and to, a stripe of shadow has
+STRIPE_CONTRAST = 70.0  # gray levels, with which it is no digit
 MOST_PIXELS = 40_000_000  # of all strips of a page: 1,000 digits have 13,000,000
 MOST_PIECES = 5000  # of a page: 1,000 digits have 3,600
 ROUNDING = 1e-6  # pixels
@@ -86,8 +91,10 @@ def read_page(
         ImageError: no ink is found.
     """
     size = size or (gray.shape[0], gray.shape[1])
-    lines, to_picture = find_writing(gray, options.invert, size, name)
-    return _read_lines(lines, options, to_picture, size, name)
+    found, to_picture = find_writing(gray, options.invert, size, name)
+    lines = _read_lines(found, options, to_picture, size, name)
+    _check_contrast(lines, gray, options.invert, size, name)
+    return lines
 
 
 def _read_lines(
@@ -191,6 +198,7 @@ def read_single(gray: Gray, options: Options, *, size: tuple[int, int] | None = 
     size = size or (gray.shape[0], gray.shape[1])
     found, to_picture = find_writing(gray, options.invert, size, name)
     lines = _read_lines(found, options, to_picture, size, name)
+    _check_contrast(lines, gray, options.invert, size, name)
     if _count_marks(lines) == 1:
         return lines[0]
     path, strip = _see_whole([mark for line in found for mark in line], options.predict)
@@ -201,6 +209,31 @@ def read_single(gray: Gray, options: Options, *, size: tuple[int, int] | None = 
     digit = _to_digit(path.segments[0], strip, to_picture, size, accepted, options.class_names)
     count = _count_marks(lines)
     return Line((digit,), crowded=count > MOST_PARTS or (count > 1 and _is_wide(path)))
+
+
+def _check_contrast(
+    lines: Sequence[Line], gray: Gray, invert: bool | None, size: tuple[int, int], name: str
+) -> None:
+    """Raise where what was read is a stripe of shadow, or what is left of grain and printed lines.
+
+    A stripe goes from border to border of a picture that is no cutting. Grain and printed lines leave many
+    marks, of which few look like digits. Both are faint.
+    """
+    digits = [digit for line in lines for digit in line.digits]
+    accepted = [digit for digit in digits if digit.accepted]
+    what = ""
+    if len(digits) >= CROWD and len(accepted) < DIGITS_IN_CROWD * len(digits):
+        what, least = f"{len(accepted)} of {len(digits)} marks look like digits", CROWD_CONTRAST
+    elif len(accepted) == 1 and len(digits) <= MOST_PARTS and min(size) >= LEAST_PAGE_PX:
+        portions = sorted((accepted[0].box[3] / size[0], accepted[0].box[2] / size[1]))
+        if portions[0] <= STRIPE_WIDTH and portions[1] >= STRIPE:
+            what, least = "the only mark goes from border to border", STRIPE_CONTRAST
+    if what and (contrast := measure_contrast(flatten_page(gray)[0], invert)) < least:
+        raise ImageError(
+            f"no ink found in {name or 'the picture'}: {what}, and with a contrast of {contrast:.0f} gray "
+            "levels that is grain, printed lines or shadow. Photograph the digits in better light, or crop "
+            "the picture to them"
+        )
 
 
 def flatten_page(gray: Gray) -> tuple[Gray, NDArray[np.float64]]:

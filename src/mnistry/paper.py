@@ -64,13 +64,8 @@ def find_page_ink(gray: Gray, invert: bool | None = None, name: str = "") -> Gra
     """
     import cv2
 
-    raised = flatten_paper(gray, invert)
-    edges, threshold = find_threshold(raised)
-    sharpness = _measure_sharpness(raised, edges)
+    raised, threshold, sharpness = _even_out(gray, invert)
     (ground, grain), middle = _measure_grain(raised, threshold), float(np.median(sample(threshold)))
-    if grain > ROUGH * middle:
-        raised, threshold = _smooth_grain(raised, threshold)
-        (ground, grain), middle = _measure_grain(raised, threshold), float(np.median(sample(threshold)))
     contrast = 2 * middle
     other = ", or pass --invert or --no-invert" if invert is None else ""
     highest = float(np.percentile(sample(smooth(raised)), HIGHEST))
@@ -112,6 +107,23 @@ def find_page_ink(gray: Gray, invert: bool | None = None, name: str = "") -> Gra
     soft = cv2.dilate(marks, np.ones((3, 3), np.uint8)) * (paper | written)
     full = np.maximum(levels * soft, marks * (FAINT_LEVEL + (1 - FAINT_LEVEL / 255) * levels))
     return remove_frames(np.asarray(np.rint(full), np.uint8))
+
+
+def measure_contrast(gray: Gray, invert: bool | None = None) -> float:
+    """Return by how many gray levels ink stands out, once light is evened out and grain is smoothed."""
+    _, threshold, _ = _even_out(gray, invert)
+    return 2 * float(np.median(sample(threshold)))
+
+
+def _even_out(gray: Gray, invert: bool | None) -> tuple[Floats, Floats, float]:
+    """Return the picture above its paper, smoothed where that is grainy, its threshold, and its sharpness."""
+    raised = flatten_paper(gray, invert)
+    edges, threshold = find_threshold(raised)
+    sharpness = _measure_sharpness(raised, edges)
+    _, grain = _measure_grain(raised, threshold)
+    if grain > ROUGH * float(np.median(sample(threshold))):
+        raised, threshold = _smooth_grain(raised, threshold)
+    return raised, threshold, sharpness
 
 
 def _smooth_grain(unsmoothed: Floats, threshold: Floats) -> tuple[Floats, Floats]:
