@@ -29,8 +29,7 @@ from mnistry.straightening import Strip, straighten
 LONGEST_PX = 1600
 SHORTEST_PX = 200  # smaller pictures are enlarged first
 LEAST_DESK_PX = 100  # shorter side of a picture with a desk on it: what is smaller is a cutting
-LEAST_PX = 10  # length of the largest mark on a page that holds any writing,
-LEAST_HEIGHT_PX = 7  # and height of the largest in a line
+LEAST_PX = 10  # length of the largest mark on a page that holds any writing
 CROWD, DIGITS_IN_CROWD = 20, 1 / 3  # so many marks, of which fewer are digits, are grain and printed lines
 CROWD_CONTRAST = 50.0  # if they stand out by fewer gray levels
 STRIPE, STRIPE_WIDTH = 0.95, 0.67  # of the picture's height or width, from and to, a stripe of shadow has
@@ -270,7 +269,7 @@ def find_writing(
             f"no ink found in {name or 'the picture'}: all that stands out are lines and borders. "
             "Crop it to the digits"
         )
-    lines = [line for line in group_lines(marks) if max(mark.box[3] for mark in line) >= LEAST_HEIGHT_PX]
+    lines = group_lines(marks)
     if max((max(mark.box[2:]) for line in lines for mark in line), default=0) < LEAST_PX:
         raise ImageError(
             f"no ink found in {name or 'the picture'}: nothing on it is larger than {LEAST_PX} pixels, so "

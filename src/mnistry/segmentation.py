@@ -31,6 +31,7 @@ GRAIN_HEIGHTS = 4.0  # times as high as grain,
 GRAIN_LEVEL = 190  # whose ink has less than this level in the mean
 DIRT_PORTION = 0.12  # of the digits' height: a mark less long is dirt
 
+LEAST_HEIGHT_PX = 7  # of the largest mark in a line
 INSIDE = 0.7  # of a mark's height that is at that of a line, if it is a part of it
 BROKEN_HEIGHT = 1.15  # times as high as those beside it is a digit in two parts, at most
 MOST_MERGED = 100  # lines of a page that are compared with each other for that
@@ -234,7 +235,8 @@ def group_lines(marks: Sequence[Mark]) -> list[list[Mark]]:
     """Return the marks line by line, from top to bottom, each from left to right.
 
     Where all lines rise or fall alike, they are made level first. A mark joins the line whose last marks it
-    stands beside; small marks (dots, dashes, parts of broken strokes) join the nearest line afterwards.
+    stands beside; small marks (dots, dashes, parts of broken strokes) join the nearest line afterwards. What
+    is less than LEAST_HEIGHT_PX high everywhere is no line: grain, or what is left of a printed one.
     """
     if not marks:
         return []
@@ -250,7 +252,8 @@ def group_lines(marks: Sequence[Mark]) -> list[list[Mark]]:
         for mark, (x, y, width, height) in zip(marks, boxes.tolist(), strict=True)
     ]
     numbers = {id(mark): number for number, mark in enumerate(level)}
-    return [[marks[numbers[id(mark)]] for mark in line] for line in _group_level(level, typical)]
+    lines = [[marks[numbers[id(mark)]] for mark in line] for line in _group_level(level, typical)]
+    return [line for line in lines if max(mark.box[3] for mark in line) >= LEAST_HEIGHT_PX]
 
 
 def _group_level(marks: Sequence[Mark], typical: float) -> list[list[Mark]]:
