@@ -8,7 +8,7 @@ import pytest
 
 from mnistry import read
 from mnistry.paper import find_page_ink
-from mnistry.rules import remove_frames, remove_rules
+from mnistry.rules import measure_pitch, remove_frames, remove_rules
 
 
 def draw_digits(count: int = 3, left: int = 60, step: int = 90) -> np.ndarray:
@@ -125,3 +125,48 @@ def test_digits_alone_stay_as_they_are() -> None:
     cv2.circle(page, (340, 100), 6, 255, -1)  # something inside a 0
     cv2.line(page, (370, 100), (410, 100), 255, 5)  # a minus
     assert np.array_equal(remove_frames(page), page)
+
+
+@pytest.mark.parametrize("rows", [2, 3])
+@pytest.mark.parametrize("inner", [True, False])
+def test_a_box_around_several_rows_is_taken_away_with_lines_between_them_or_not(
+    rows: int, inner: bool
+) -> None:
+    page = np.zeros((120 * rows + 80, 480), np.uint8)
+    for row in range(rows):
+        page[40 + 120 * row : 160 + 120 * row, 40:420] = draw_digits()[50:170, 40:]
+    digits = page.copy()
+    for y in range(30, 31 + 120 * rows, 120 if inner else 120 * rows):
+        cv2.line(page, (30, y), (440, y), 255, 3)
+    for x in (30, 440):
+        cv2.line(page, (x, 30), (x, 30 + 120 * rows), 255, 3)
+    lost, left = lost_and_left(page, digits)
+    assert lost < 0.02
+    assert left < 0.02
+
+
+@pytest.mark.parametrize("degrees", [0.0, 1.5])
+@pytest.mark.parametrize("end", [700, 660])
+def test_the_margin_of_a_ruled_page_is_taken_away(degrees: float, end: int) -> None:
+    page = np.zeros((700, 500), np.uint8)
+    for y in range(40, 700, 60):
+        cv2.line(page, (-20, y), (520, y), 120, 2)
+    cv2.line(page, (70, -20), (70, end), 120, 2)
+    left = remove_rules(turn(page, degrees), 0.0)
+    assert (left > 0).mean() < 0.003
+
+
+def test_a_1_as_high_as_the_picture_stays_where_the_paper_is_not_ruled() -> None:
+    page = np.zeros((700, 500), np.uint8)
+    cv2.line(page, (250, -20), (250, 720), 255, 30)
+    cv2.line(page, (-20, 350), (520, 350), 120, 2)
+    assert (remove_rules(page) > 0).mean() > 0.9 * (page == 255).mean()
+
+
+def test_the_distance_of_printed_lines_is_measured_where_there_are_many() -> None:
+    page = np.zeros((700, 500), np.uint8)
+    for y in range(40, 700, 60):
+        cv2.line(page, (-20, y), (520, y), 120, 2)
+    assert measure_pitch(page) == 60
+    assert measure_pitch(np.ascontiguousarray(page.T)) == 0  # these may be 1s
+    assert measure_pitch(np.zeros((700, 500), np.uint8)) == 0

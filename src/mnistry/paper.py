@@ -22,7 +22,7 @@ from mnistry.imaging import measure_stroke
 from mnistry.light import LEAST_CONTRAST, SMALL_PX, Floats, find_edges, flatten_paper, sample, smooth
 from mnistry.pictures import Gray
 from mnistry.pixels import find_connected
-from mnistry.rules import LEAST_LEFT, RULE_LEVEL, has_many_rules, remove_frames, remove_rules
+from mnistry.rules import LEAST_LEFT, RULE_LEVEL, measure_pitch, remove_frames, remove_rules
 
 LEVELS_PX = 80  # longest side of the field of thresholds, which is smooth
 FAINT = 0.35  # a pixel that has this portion of the threshold is ink where it is connected with more,
@@ -32,6 +32,7 @@ FAINT_LEVEL = 100  # of ink, of what just reaches that
 RULED, RULED_SIGMAS = 0.2, 3.0  # of the threshold, and of the grain: from there on it may be a printed line,
 DARKER = 1.6  # times as dark as which ink is that crosses it,
 CROSSING = 0.25  # so much of its mark lies beside them
+LEAST_WRITTEN = 0.35  # of the distance of printed lines is what is written on them, or else they are blank
 LEAST_DARKER = 0.01  # of the lines' area at least, or else they may be the writing
 ROUGH = 0.12  # of the threshold: paper with so much grain is smoothed,
 SMOOTHING = 0.22  # with a standard deviation of so many stroke widths,
@@ -159,12 +160,18 @@ def _leave_rules(
     darker = core & (raised > DARKER * float(np.median(raised[rules])))
     few = levels[left].sum() < LEAST_LEFT * levels[ruled].sum()
     faint = np.count_nonzero(darker) < LEAST_DARKER * np.count_nonzero(rules)
-    if few and faint and not has_many_rules(ink):
+    pitch_px = measure_pitch(ink) if few else 0.0
+    if few and faint and not pitch_px:
         return ruled  # the writing itself runs from border to border
     # A darker line among the others, such as a margin's, is no ink that crosses them.
     numbers, stats = find_connected(darker)
     kept = np.bincount(numbers[left], minlength=len(stats)) >= CROSSING * stats[:, 4]
-    return left | (darker & kept[numbers])
+    written = left | (darker & kept[numbers])
+    if pitch_px:  # is there more on it than specks?
+        _, stats = find_connected(written)
+        if stats[1:, 2:4].max(initial=0) < LEAST_WRITTEN * pitch_px:
+            return np.zeros_like(written)
+    return written
 
 
 def _is_specked(marks: NDArray[np.bool_]) -> bool:

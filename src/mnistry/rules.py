@@ -22,15 +22,18 @@ RULE_SLOPES = np.arange(-40, 41) * SLOPE_STEP
 RULE_THICKNESS = 0.05  # of the picture's side, at most
 RULE_COVER = 0.8  # of its way from border to border a rule is ink
 LEAST_LEFT = 0.15  # of the ink, after rules were taken away
+LEAST_RULED_PX = 240  # height of a page with a margin: what is less high is cut out of one, as from a cheque
+RULED = 3  # level lines: then an upright one is the margin's, and may end before the border
 MANY_RULES = 6  # from border to border nobody writes
 
-RULE_END = 1 / 40  # of the picture's side: a rule ends there
+RULE_END = 1 / 30  # of the picture's side: a rule ends there
 FRAME_END = 1 / 8  # of a box's side: the lines of one that is turned end there
 MARK_LEVEL = 96  # of the ink, from which neighbouring pixels are connected
 LEAST_FRAME_PX = 24  # height of a box that digits stand in
 BAND = 0.2  # of a box's height and width, along its sides: there its outline lies
 OUTLINED = 0.85  # of each side has ink in that band
 CONTENT_HEIGHT = 0.35  # of a box's: so high is a mark, if anything is written in it
+ROW_HEIGHT, ROW_MARKS = 0.04, 3  # or so many marks so high, of a table, or of several rows in a box
 LEAST_CONTENT = 0.03  # of underlined writing's area is ink that is not the line
 MOST_FRAMES = 1000  # marks of that size on a page, and
 MOST_FRAMED = 4  # times the page's area, their boxes together
@@ -50,24 +53,33 @@ def remove_rules(ink: Gray, least_left: float = LEAST_LEFT) -> Gray:
     """Return the ink without printed lines that go from border to border, level or upright.
 
     Strokes that cross a line stay whole: where the ink goes on across the line, the line stays too. A single
-    upright line may be a 1 as high as the picture, and stays. Where less than `least_left` of the ink, a
-    portion, would be left, the lines are the writing, and all stays.
+    upright line may be a 1 as high as the picture, and stays, but on ruled paper. Where less than a portion
+    `least_left` of the ink would be left, the lines are the writing, and all stays.
     """
-    level, upright = _find_rules(ink), _find_rules(np.ascontiguousarray(ink.T))
-    result = _erase(ink, level, upright if len(upright) >= 2 else [])
+    level = _find_rules(ink)
+    ruled = len(level) >= RULED and len(ink) >= LEAST_RULED_PX
+    upright = _find_rules(np.ascontiguousarray(ink.T), FRAME_END if ruled else RULE_END)
+    result = _erase(ink, level, upright if ruled or len(upright) >= 2 else [])
     return result if result.sum(dtype=np.int64) >= least_left * ink.sum(dtype=np.int64) else ink
 
 
-def has_many_rules(ink: Gray) -> bool:
-    """Return whether so many lines go from border to border that they are printed: level ones, or squares.
+def measure_pitch(ink: Gray) -> float:
+    """Return how far apart printed lines are, in pixels: level ones, or squares; 0 where there are none.
 
-    Upright ones alone may be 1s as high as the picture.
+    They are printed where many go from border to border. Upright ones alone may be 1s as high as the picture.
     """
-    level, upright = (
-        max(Counter(rule.slope for rule in rules).values(), default=0)
-        for rules in (_find_rules(ink), _find_rules(np.ascontiguousarray(ink.T)))
-    )
-    return level >= MANY_RULES or min(level, upright) >= MANY_RULES // 2
+    level, upright = (_list_parallel(_find_rules(side)) for side in (ink, np.ascontiguousarray(ink.T)))
+    if len(level) < MANY_RULES and min(len(level), len(upright)) < MANY_RULES // 2:
+        return 0.0
+    return float(np.median(np.diff(level)))
+
+
+def _list_parallel(rules: Sequence[Rule]) -> list[float]:
+    """Return the middle rows, in order, of the lines that have the slope of most."""
+    if not rules:
+        return []
+    ((slope, _),) = Counter(rule.slope for rule in rules).most_common(1)
+    return sorted((rule.top + rule.bottom) / 2 for rule in rules if rule.slope == slope)
 
 
 def remove_frames(ink: Gray) -> Gray:
@@ -112,9 +124,11 @@ def remove_frames(ink: Gray) -> Gray:
 
 
 def _is_written(field: NDArray[np.bool_]) -> bool:
-    """Return whether what is inside a box has a mark as high as a digit would be."""
+    """Return whether what is inside a box has a mark as high as a digit would be, or several smaller ones."""
     _, stats = find_connected(field)
-    return bool((stats[1:, 3] >= CONTENT_HEIGHT * len(field)).any())
+    heights = stats[1:, 3]
+    rows = heights >= max(LEAST_FRAME_PX / 4, ROW_HEIGHT * len(field))
+    return bool((heights >= CONTENT_HEIGHT * len(field)).any() or np.count_nonzero(rows) >= ROW_MARKS)
 
 
 def _find_sides(mark: NDArray[np.bool_]) -> tuple[bool, bool, bool, bool]:
