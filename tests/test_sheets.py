@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from mnistry import Dataset, load_mnist, read
-from mnistry.sheets import Corners, cover_desk, find_corners, find_sheet, flatten_sheet
+from mnistry.corners import Corners, complete_corners, find_corners, flatten_sheet
+from mnistry.sheets import cover_desk, find_sheet
 from mnistry.synthesis import make_page
 
 CORNERS = np.array([(150, 90), (700, 130), (660, 560), (110, 500)], np.float64)
@@ -260,3 +261,56 @@ def test_the_grain_of_a_dark_desk_is_no_writing() -> None:
     sheet = find_sheet(cv2.cvtColor(page.image, cv2.COLOR_RGB2GRAY))
     assert sheet is not None
     assert 0.8 < sheet.mean() < 0.9
+
+
+# Corners of sheets that reach out of the picture of 800 x 650: below, on the right, below and on the right,
+# with only a corner outside, and on both sides.
+OUTSIDE = {
+    "below": [(120, 90), (690, 130), (660, 840), (70, 800)],
+    "right": [(150, 90), (1100, 110), (1100, 560), (130, 540)],
+    "corner": [(150, 90), (1000, 120), (980, 850), (120, 820)],
+    "one corner": [(150, 60), (720, 90), (860, 600), (110, 560)],
+    "both sides": [(-250, 90), (1100, 120), (1090, 570), (-260, 540)],
+}
+
+
+@pytest.mark.parametrize("where", OUTSIDE)
+def test_a_ruled_sheet_that_reaches_out_of_the_picture_is_seen_from_above(where: str) -> None:
+    """With its rules, its margin and its digits: nothing else is read."""
+    corners = np.array(OUTSIDE[where], np.float64)
+    paper = np.full((900, 1200), 225, np.uint8)
+    paper[60:560, 120:820] = (write() * (225 / 215)).astype(np.uint8)
+    for y in range(70, 900, 75):
+        cv2.line(paper, (0, y), (1200, y), 175, 2)
+    cv2.line(paper, (100, 0), (100, 900), 175, 2)
+    if where == "both sides":
+        paper = np.roll(paper, 250, axis=1)
+    photo = lay(paper, corners)
+    assert find(photo) is None  # not all of them
+    reading = read(photo)
+    assert reading.text.replace(" ", "") == "4071"
+    boxes = [digit.box for line in reading.lines for digit in line.digits]
+    inside = cv2.convexHull(corners.astype(np.float32))
+    for x, y, width, height in boxes:
+        assert cv2.pointPolygonTest(inside, (x + width / 2, y + height / 2), False) > 0
+        assert photo[y : y + height, x : x + width].min() < 120
+
+
+@pytest.mark.parametrize("where", ["below", "right", "corner", "one corner"])
+def test_the_corners_outside_a_picture_are_completed(where: str) -> None:
+    photo = lay(write(), np.array(OUTSIDE[where], np.float64))
+    sheet = find_sheet(photo)
+    assert sheet is not None
+    corners = complete_corners(sheet, photo.shape)
+    assert corners is not None
+    np.testing.assert_allclose(corners[0], OUTSIDE[where][0], atol=8)
+    quad = corners.astype(np.float32)
+    rows, columns = np.nonzero(cv2.resize(sheet.view(np.uint8), (800, 650), interpolation=cv2.INTER_NEAREST))
+    for place in np.random.default_rng(0).permutation(len(rows))[:200]:  # all that is seen is inside
+        assert cv2.pointPolygonTest(quad, (float(columns[place]), float(rows[place])), True) > -8
+
+
+def test_a_sheet_with_one_side_in_the_picture_is_not_turned() -> None:
+    sheet = np.zeros((240, 320), np.uint8)
+    cv2.fillPoly(sheet, [np.array([(0, 80), (319, 10), (319, 239), (0, 239)])], 1)
+    assert complete_corners(sheet.view(np.bool_), (650, 800)) is None

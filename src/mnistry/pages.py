@@ -12,28 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistry.acceptance import accept
+from mnistry.blanks import check_written
+from mnistry.corners import complete_corners, find_corners, flatten_sheet
 from mnistry.cutting import Piece, cut_pieces
 from mnistry.decoding import LEAST, Path, Predict, Segment, classify_segments, find_paths
 from mnistry.errors import ImageError
 from mnistry.imaging import EDGE_LEVEL, Box, center_digit, measure_stroke
 from mnistry.judging import SeeLine, choose
-from mnistry.light import LEAST_PAGE_PX
 from mnistry.paper import enlarge, find_page_ink, measure_contrast
 from mnistry.patterns import find_matches
 from mnistry.pictures import Gray, shrink
 from mnistry.readings import DIGIT_NAMES, NUM_ALTERNATIVES, Digit, Line
-from mnistry.segmentation import Mark, find_marks, group_lines, paint_marks
-from mnistry.sheets import cover_desk, find_corners, find_sheet, flatten_sheet
+from mnistry.segmentation import LEAST_HEIGHT_PX, Mark, find_marks, group_lines, paint_marks
+from mnistry.sheets import cover_desk, cover_outside, find_sheet
 from mnistry.straightening import Strip, straighten
 
 LONGEST_PX = 1600
 SHORTEST_PX = 200  # smaller pictures are enlarged first
 LEAST_DESK_PX = 100  # shorter side of a picture with a desk on it: what is smaller is a cutting
 LEAST_PX = 10  # length of the largest mark on a page that holds any writing
-CROWD, DIGITS_IN_CROWD = 20, 1 / 3  # so many marks, of which fewer are digits, are grain and printed lines
-CROWD_CONTRAST = 50.0  # if they stand out by fewer gray levels
-STRIPE, STRIPE_WIDTH = 0.95, 0.67  # of the picture's height or width, from and to, a stripe of shadow has
-STRIPE_CONTRAST = 70.0  # gray levels, with which it is no digit
 MOST_PIXELS = 40_000_000  # of all strips of a page: 1,000 digits have 13,000,000
 MOST_PIECES = 5000  # of a page: 1,000 digits have 3,600
 ROUNDING = 1e-6  # pixels
@@ -92,7 +89,8 @@ def read_page(
     size = size or (gray.shape[0], gray.shape[1])
     found, to_picture = find_writing(gray, options.invert, size, name)
     lines = _read_lines(found, options, to_picture, size, name)
-    _check_contrast(lines, gray, options.invert, size, name)
+    if options.pattern is None:
+        check_written(lines, size, lambda: measure_contrast(flatten_page(gray)[0], options.invert), name)
     return lines
 
 
@@ -197,7 +195,7 @@ def read_single(gray: Gray, options: Options, *, size: tuple[int, int] | None = 
     size = size or (gray.shape[0], gray.shape[1])
     found, to_picture = find_writing(gray, options.invert, size, name)
     lines = _read_lines(found, options, to_picture, size, name)
-    _check_contrast(lines, gray, options.invert, size, name)
+    check_written(lines, size, lambda: measure_contrast(flatten_page(gray)[0], options.invert), name)
     if _count_marks(lines) == 1:
         return lines[0]
     path, strip = _see_whole([mark for line in found for mark in line], options.predict)
@@ -208,31 +206,6 @@ def read_single(gray: Gray, options: Options, *, size: tuple[int, int] | None = 
     digit = _to_digit(path.segments[0], strip, to_picture, size, accepted, options.class_names)
     count = _count_marks(lines)
     return Line((digit,), crowded=count > MOST_PARTS or (count > 1 and _is_wide(path)))
-
-
-def _check_contrast(
-    lines: Sequence[Line], gray: Gray, invert: bool | None, size: tuple[int, int], name: str
-) -> None:
-    """Raise where what was read is a stripe of shadow, or what is left of grain and printed lines.
-
-    A stripe goes from border to border of a picture that is no cutting. Grain and printed lines leave many
-    marks, of which few look like digits. Both are faint.
-    """
-    digits = [digit for line in lines for digit in line.digits]
-    accepted = [digit for digit in digits if digit.accepted]
-    what = ""
-    if len(digits) >= CROWD and len(accepted) < DIGITS_IN_CROWD * len(digits):
-        what, least = f"{len(accepted)} of {len(digits)} marks look like digits", CROWD_CONTRAST
-    elif len(accepted) == 1 and len(digits) <= MOST_PARTS and min(size) >= LEAST_PAGE_PX:
-        portions = sorted((accepted[0].box[3] / size[0], accepted[0].box[2] / size[1]))
-        if portions[0] <= STRIPE_WIDTH and portions[1] >= STRIPE:
-            what, least = "the only mark goes from border to border", STRIPE_CONTRAST
-    if what and (contrast := measure_contrast(flatten_page(gray)[0], invert)) < least:
-        raise ImageError(
-            f"no ink found in {name or 'the picture'}: {what}, and with a contrast of {contrast:.0f} gray "
-            "levels that is grain, printed lines or shadow. Photograph the digits in better light, or crop "
-            "the picture to them"
-        )
 
 
 def flatten_page(gray: Gray) -> tuple[Gray, NDArray[np.float64]]:
@@ -248,10 +221,13 @@ def flatten_page(gray: Gray) -> tuple[Gray, NDArray[np.float64]]:
     if sheet is None:
         return page, to_picture
     corners = find_corners(sheet, page.shape)
+    whole = corners is not None
+    if corners is None:
+        corners = complete_corners(sheet, page.shape)
     if corners is None:
         return cover_desk(page, sheet), to_picture
-    page, to_page = flatten_sheet(page, corners)
-    return page, to_picture @ to_page
+    flat, to_page = flatten_sheet(page, corners)
+    return flat if whole else cover_outside(flat, to_page, page.shape), to_picture @ to_page
 
 
 def find_writing(
@@ -272,9 +248,9 @@ def find_writing(
     lines = group_lines(marks)
     if max((max(mark.box[2:]) for line in lines for mark in line), default=0) < LEAST_PX:
         raise ImageError(
-            f"no ink found in {name or 'the picture'}: nothing on it is larger than {LEAST_PX} pixels, so "
-            "what stands out is the grain of the paper, or left of printed lines. Photograph the digits from "
-            "nearer or in better light"
+            f"no ink found in {name or 'the picture'}: nothing on it is both {LEAST_HEIGHT_PX} pixels high "
+            f"and {LEAST_PX} long, so what stands out is the grain of the paper, or left of printed lines. "
+            "Photograph the digits from nearer or in better light"
         )
     return lines, np.diag([size[1] / gray.shape[1], size[0] / gray.shape[0], 1.0]) @ to_picture
 

@@ -1,9 +1,8 @@
-"""A sheet of paper that lies on something else: where it is, and what it looks like from straight above.
+"""A sheet of paper that lies on something else: where it is.
 
     find_sheet      gray -> the sheet, on a small copy of the picture
-    find_corners    the sheet -> its four corners, if the picture has them all
-    flatten_sheet   the sheet alone, as seen from straight above
-    cover_desk      what a sheet lies on, covered with paper, where it reaches out of the picture
+    cover_desk      what a sheet lies on, covered with paper, where its sides cannot be told
+    cover_outside   what a sheet does not show that reaches out of the picture, covered likewise
 
 A sheet is a large part of a picture that is as convex as paper and, all along its outline, brighter than
 what lies beside it by a step, which neither writing nor printed lines cross. It need not be brighter than a
@@ -12,24 +11,19 @@ desk in another light. Where nothing is certain there is no sheet.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
-
 import numpy as np
 from numpy.typing import NDArray
 
+from mnistry.corners import LEAST_FLAT, Sheet, find_corners, trace
 from mnistry.imaging import measure_stroke
 from mnistry.pictures import Gray, shrink
 from mnistry.pixels import find_connected
-
-Corners: TypeAlias = NDArray[np.float64]
-Sheet: TypeAlias = NDArray[np.bool_]  # of a copy whose longest side has COPY_PX at most
 
 COPY_PX = 320  # longest side of the copy on which the sheet is found
 SOFTENING_PX = 1.0  # of the copy, standard deviation
 STROKES = 1 / 22  # of the copy's longest side: writing up to this wide does not divide a sheet
 SLOPES = (14, 28)  # gray levels from pixel to pixel, one of which parts the sheet from what is around
 LEAST_SHEET = 0.2  # of the picture,
-LEAST_FLAT = 0.08  # or so much where it has four corners
 LEAST_DESK = 0.003  # of the picture
 MENDED_PX = 9  # of the copy: notches and gaps of a sheet's outline
 CONVEX = 0.97  # of its convex hull a sheet fills
@@ -51,10 +45,6 @@ GRAINY = (
 )
 BROAD = 1 / 6  # of the copy's longest side: the widest strokes that a digit along the border has
 DESK_STROKES = 2.0  # widths of the strokes on the sheet that it reaches into the picture, at least
-INSIDE = 0.01  # of the longest side, at least, the corners lie within the picture
-CORNER_TOLERANCE = 0.03  # of the outline's length
-LEAST_ANGLE_DEG = 50.0
-INSET = 0.012  # of the sheet's sides: its edge and its shadow are left out
 RIM_PX = 3  # of the copy, that are covered along the sheet's edge,
 ACUTE_PX = 20  # and along the picture's border where the edge leaves it: what is left there looks like a 1
 
@@ -118,16 +108,8 @@ def _fill_outline(part: NDArray[np.bool_]) -> Sheet:
     grown = cv2.dilate(part.view(np.uint8), np.ones((3, 3), np.uint8))
     grown = _close(np.asarray(grown, np.uint8), MENDED_PX)
     filled = np.zeros_like(grown)
-    cv2.drawContours(filled, [_trace(grown)], -1, 1, -1)
+    cv2.drawContours(filled, [trace(grown)], -1, 1, -1)
     return filled.view(np.bool_)
-
-
-def _trace(part: Gray) -> NDArray[Any]:
-    """Return the outline around the largest part that is 1 in a picture."""
-    import cv2
-
-    outlines, _ = cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    return np.asarray(max(outlines, key=cv2.contourArea))
 
 
 def _measure_outline(small: Gray, sheet: Sheet) -> float:
@@ -138,7 +120,7 @@ def _measure_outline(small: Gray, sheet: Sheet) -> float:
     import cv2
 
     desk = ~sheet
-    outline = _trace(sheet.view(np.uint8))
+    outline = trace(sheet.view(np.uint8))
     hull = cv2.convexHull(outline)
     area, simple = cv2.contourArea(hull), cv2.approxPolyDP(hull, BOWED * cv2.arcLength(hull, True), True)
     if desk.mean() < LEAST_DESK or cv2.contourArea(outline) < CONVEX * area:
@@ -177,7 +159,7 @@ def _runs_across(small: Gray, paper: Gray, sheet: Sheet) -> bool:
     # Which way is in, from the outline as a whole.
     into = cv2.GaussianBlur(inside - outside, (0, 0), ACROSS_PX[0])
     slopes = np.stack([cv2.Sobel(into, cv2.CV_32F, 1, 0), cv2.Sobel(into, cv2.CV_32F, 0, 1)])
-    columns, rows = _trace(sheet.view(np.uint8))[:, 0].T
+    columns, rows = trace(sheet.view(np.uint8))[:, 0].T
     way = slopes[:, rows, columns] / np.maximum(np.hypot(*slopes[:, rows, columns]), 1e-6)
     last = np.array(small.shape[::-1], np.float32)[:, None] - 1
     outline, rim = np.stack([columns, rows]), ACROSS_PX[0]
@@ -223,60 +205,20 @@ def _is_doubtful(small: Gray, paper: Gray, sheet: Sheet) -> bool:
     return reach_px < DESK_STROKES * measure_stroke(broad * np.uint8(255))
 
 
-def find_corners(sheet: Sheet, shape: tuple[int, ...]) -> Corners | None:
-    """Return the corners of a sheet in a picture of this shape, (4, 2): x and y, clockwise from upper left.
+def cover_outside(flat: Gray, to_picture: NDArray[np.float64], shape: tuple[int, ...]) -> Gray:
+    """Return a flattened sheet with what lies outside the picture covered, as if the paper went on there.
 
-    None where the picture does not have all four, or the sheet is none with four corners.
+    Args:
+        flat: the sheet.
+        to_picture: (3, 3), from its (x, y, 1) to those of the picture.
+        shape: (height, width) of the picture.
     """
-    corners = _simplify(_trace(sheet.view(np.uint8)))
-    rim = INSIDE * max(sheet.shape)
-    last = np.array(sheet.shape[::-1]) - 1 - rim
-    if corners is None or (corners < rim).any() or (corners > last).any() or sheet.mean() < LEAST_FLAT:
-        return None
-    scale = np.array([shape[1] / sheet.shape[1], shape[0] / sheet.shape[0]])
-    return np.asarray((corners + 0.5) * scale - 0.5, np.float64)
-
-
-def _simplify(outline: NDArray[Any]) -> Corners | None:
-    """Return four corners that an outline has, clockwise from the upper left; None where it has not four."""
     import cv2
 
-    hull = cv2.convexHull(outline)
-    tolerance = CORNER_TOLERANCE * cv2.arcLength(hull, True)
-    found = cv2.approxPolyDP(hull, tolerance, True)[:, 0].astype(np.float64)
-    if len(found) != 4:
-        return None
-    sides = np.roll(found, -1, axis=0) - found
-    lengths = np.hypot(*sides.T)
-    before = np.roll(sides, 1, axis=0)
-    cosines = np.abs((sides * before).sum(axis=1)) / (lengths * np.roll(lengths, 1))
-    if cosines.max() > np.cos(np.radians(LEAST_ANGLE_DEG)):
-        return None
-    if sides[0, 0] * sides[1, 1] - sides[0, 1] * sides[1, 0] < 0:  # counter-clockwise, as y points down
-        found = found[::-1]
-    return np.roll(found, -int(np.argmin(found.sum(axis=1))), axis=0)
-
-
-def flatten_sheet(gray: Gray, corners: Corners) -> tuple[Gray, NDArray[np.float64]]:
-    """Return the sheet alone from straight above, and the (3, 3) homography from it to the picture."""
-    import cv2
-
-    across = max(np.hypot(*(corners[1] - corners[0])), np.hypot(*(corners[2] - corners[3])))
-    down = max(np.hypot(*(corners[3] - corners[0])), np.hypot(*(corners[2] - corners[1])))
-    width, height = max(2, round(across)), max(2, round(down))
-    left, top = INSET * width, INSET * height
-    target = np.array(
-        [(-left, -top), (width + left, -top), (width + left, height + top), (-left, height + top)], np.float32
-    )
-    to_picture = cv2.getPerspectiveTransform(target, corners.astype(np.float32))
-    flat = cv2.warpPerspective(
-        gray,
-        to_picture,
-        (width, height),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    return np.asarray(flat, np.uint8), np.asarray(to_picture, np.float64)
+    size = flat.shape[::-1]
+    seen = cv2.warpPerspective(np.ones(shape, np.uint8), to_picture, size, flags=cv2.WARP_INVERSE_MAP)
+    small = shrink(np.asarray(255 * seen, np.uint8), COPY_PX) == 255
+    return flat if small.all() else cover_desk(flat, small)
 
 
 def cover_desk(gray: Gray, sheet: Sheet) -> Gray:
