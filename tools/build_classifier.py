@@ -68,7 +68,7 @@ def compose(
 
 def cut_pages(digits: Dataset, pages: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """What the reader cuts out of so many pages, made by all cores: see `make_cuttings`."""
-    seeds = [seed * 10_000 + number for number in range(-(-pages // CHUNK))]
+    seeds = [seed * 10_000 + number for number in range(max(1, -(-pages // CHUNK)))]
     counts = [min(CHUNK, pages - CHUNK * number) for number in range(len(seeds))]
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as workers:
         found = list(workers.map(make_cuttings, [digits] * len(seeds), counts, seeds))

@@ -33,7 +33,7 @@ DIRT_PORTION = 0.12  # of the digits' height: a mark less long is dirt
 
 LEAST_HEIGHT_PX = 7  # of the largest mark in a line
 INSIDE = 0.7  # of a mark's height that is at that of a line, if it is a part of it
-BROKEN_HEIGHT = 1.15  # times as high as those beside it is a digit in two parts, at most
+BROKEN_HEIGHT = 1.25  # times as high as those beside it is a digit in two parts, at most
 MOST_MERGED = 100  # lines of a page that are compared with each other for that
 FRAME_PORTION = 0.5  # of the picture's side
 RIM_HEIGHTS = 3.0  # of the digits: what is longer along a border is none
@@ -45,7 +45,7 @@ SLIVER_HEIGHTS, WEDGE = (
     1.3,
     2.0,
 )  # of the digits: what is not longer may be one, but not so much thicker at an end,
-SLIVER_STROKES = 0.4  # nor so thin for their strokes
+SLIVER_STROKES, LIKE_DIGITS = 0.4, 1.5  # nor so thin for their strokes; they are up to so many times as high
 
 UPRIGHT_HEIGHTS = 3.0  # of the digits: what is longer, and narrow, parts columns,
 LEAST_PORTION = 0.2  # where there are FEW_MARKS digits, of its length each at least
@@ -210,9 +210,10 @@ def _find_slivers(
     """Return which marks are narrow and lie along a border as a whole: a bit of what is beside the paper.
 
     What is as high as the digits there may be a 1, unless it is a wedge, or far thinner than the strokes of
-    those that are `free` of the border.
+    those as high as digits that are `free` of the border.
     """
     slivers = np.zeros(len(boxes), np.bool_)
+    digits = free[np.abs(np.log(boxes[free, 3] / typical)) < np.log(LIKE_DIGITS)]
     stroke_px = 0.0
     for side, axis in ((labels[0], 1), (labels[-1], 1), (labels[:, 0], 0), (labels[:, -1], 0)):
         length, thickness = (boxes[:, 3], boxes[:, 2]) if axis == 0 else (boxes[:, 2], boxes[:, 3])
@@ -220,7 +221,7 @@ def _find_slivers(
         narrow = (along >= SLIVER_ALONG * length) & (thickness < SLIVER_THICKNESS * length)
         for index in np.flatnonzero(narrow):
             x, y, width, height = boxes[index].tolist()
-            stroke_px = stroke_px or measure_stroke(np.where(np.isin(labels, free + 1), ink, np.uint8(0)))
+            stroke_px = stroke_px or measure_stroke(np.where(np.isin(labels, digits + 1), ink, np.uint8(0)))
             profile = (labels[y : y + height, x : x + width] == index + 1).sum(axis=1 - axis)
             ends = [part.sum() for part in (profile[: len(profile) // 4], profile[-(len(profile) // 4) :])]
             slivers[index] |= (
@@ -316,7 +317,7 @@ def _stands_in(boxes: NDArray[np.int64], line: NDArray[np.int64]) -> bool:
             return False
         top, bottom = np.median(nearest[:, 1]), np.median(nearest[:, 1] + nearest[:, 3])
         if min(bottom, y + height) - max(top, y) < INSIDE * height and not _completes(
-            (x, y, width, height), line[distances < 0], float(nearest[:, 3].max())
+            (x, y, width, height), line[distances < 0], float(np.median(nearest[:, 3]))
         ):
             return False
     return True

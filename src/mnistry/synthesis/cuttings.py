@@ -81,8 +81,7 @@ def _cut_page(digits: Dataset, rng: np.random.Generator) -> Iterator[tuple[Gray,
 
 def _list_segments(image: NDArray[np.uint8], truth: Sequence[tuple[Box, int]]) -> Iterator[tuple[int, Gray]]:
     """Yield the label and the image of every segment of a picture that surely is a digit, or none."""
-    gray, _ = load_shrunk(image, LONGEST_PX)
-    size = gray.shape[0], gray.shape[1]
+    gray, size = load_shrunk(image, LONGEST_PX)
     try:
         lines, to_picture = find_writing(gray, None, size, "")
     except ImageError:

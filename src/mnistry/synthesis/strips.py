@@ -135,9 +135,9 @@ def cut_lines(page: Page, rng: np.random.Generator) -> Iterator[tuple[Gray, list
         if portion < 1 and portion * min(image.shape[:2]) > 12:
             image = np.asarray(cv2.resize(image, None, fx=portion, fy=portion, interpolation=cv2.INTER_AREA))
             boxes *= portion
-    gray, _ = load_shrunk(image, LONGEST_PX)
+    gray, size = load_shrunk(image, LONGEST_PX)
     try:
-        lines, to_picture = find_writing(gray, None, (gray.shape[0], gray.shape[1]), "")
+        lines, to_picture = find_writing(gray, None, size, "")
     except ImageError:
         return
     # From picture to page, where the marks are.
