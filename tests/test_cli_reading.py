@@ -53,6 +53,7 @@ def test_a_folder_stands_for_the_pictures_in_it(tmp_path: Path, capsys) -> None:
     for name in ("b.png", "a.JPG", "c.tif"):
         draw_one().save(tmp_path / name)
     (tmp_path / "notes.txt").write_text("not a picture")
+    (tmp_path / "._a.jpg").write_bytes(b"what another system keeps beside a.jpg")
     (tmp_path / "inner").mkdir()
     draw_one().save(tmp_path / "inner" / "d.png")
     status, out, _ = run(capsys, tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,8 +74,14 @@ def test_nothing_fits_where_there_are_too_few_pieces() -> None:
 
 @pytest.mark.parametrize(
     ("expect", "pattern", "message"),
-    [(None, None, "either"), (2, "x", "either"), (0, None, "1 or more"), (None, "(", "regular expression")],
+    [
+        (None, None, "either"),
+        (2, "x", "either"),
+        (0, None, "1 or more"),
+        ("5", None, "expect is '5'; expected the number"),
+        (None, "(", "regular expression"),
+    ],
 )
-def test_what_cannot_be_expected_is_named(expect: int | None, pattern: str | None, message: str) -> None:
+def test_what_cannot_be_expected_is_named(expect: Any, pattern: str | None, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         compile_pattern(expect, pattern)

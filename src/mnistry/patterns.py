@@ -45,13 +45,14 @@ def compile_pattern(expect: int | None = None, pattern: str | None = None) -> re
     """Return the pattern that a whole line of digits has to match.
 
     Raises:
-        ValueError: both or none are given, `expect` is less than 1, or `pattern` is no regular expression.
+        ValueError: both or none are given, `expect` is no number or less than 1, or `pattern` is no regular
+            expression.
     """
     if (expect is None) == (pattern is None):
         raise ValueError("give either how many digits are expected or a pattern, and not both")
     if pattern is None:
-        if expect is None or expect < 1:
-            raise ValueError(f"expect is {expect}; expected the number of digits of a line, 1 or more")
+        if not isinstance(expect, int) or expect < 1:
+            raise ValueError(f"expect is {expect!r}; expected the number of digits of a line, 1 or more")
         return re.compile(rf"\d{{{expect}}}", re.ASCII)
     try:
         return re.compile(pattern, re.ASCII)

@@ -124,12 +124,13 @@ def _read_each(paths: Iterable[str | os.PathLike[str]], options: Options, single
 
 
 def _list_pictures(path: str | os.PathLike[str]) -> list[str | os.PathLike[str]]:
-    """Return the image files in a folder, by name; anything else, and a folder without any, as it is."""
+    """Return the image files in a folder, by name, but hidden ones; what is none with any, as it is."""
     try:
         inside = sorted(Path(path).iterdir())
     except (OSError, ValueError):  # no folder: loading it says what it is
         return [path]
-    return [file for file in inside if file.suffix.lower() in SUFFIXES and file.is_file()] or [path]
+    shown = [file for file in inside if not file.name.startswith(".")]
+    return [file for file in shown if file.suffix.lower() in SUFFIXES and file.is_file()] or [path]
 
 
 def _settle(
