@@ -20,7 +20,8 @@ RULE_COPY_PX = 400  # longest side of the copy on which rules are found
 SLOPE_STEP = 0.005  # rows a column
 RULE_SLOPES = np.arange(-40, 41) * SLOPE_STEP
 RULE_THICKNESS = 0.05  # of the picture's side, at most
-RULE_COVER = 0.8  # of its way from border to border a rule is ink
+RULE_COVER = 0.8  # of its way from border to border a rule is ink,
+COARSE_COVER = 0.7  # and on a small copy, as its slope lies between two that are tried
 LEAST_LEFT = 0.15  # of the ink, after rules were taken away
 LEAST_RULED_PX = 240  # height of a page with a margin: what is less high is cut out of one, as from a cheque
 RULED = 3  # level lines: then an upright one is the margin's, and may end before the border
@@ -179,7 +180,7 @@ def _find_rules(ink: Gray, end_portion: float = RULE_END) -> list[Rule]:
 
 
 def _refine(ink: Gray, coarse: float) -> tuple[float, NDArray[np.bool_]]:
-    """Return the slope near a coarse one at which most rows are rules, and the mask of the ink sheared by it.
+    """Return the slope near a coarse one at which lines stay in their rows, and the mask of the sheared ink.
 
     From one slope to the next the ends of a line move by about a pixel: a thin line must stay in its rows.
     """
@@ -188,8 +189,9 @@ def _refine(ink: Gray, coarse: float) -> tuple[float, NDArray[np.bool_]]:
     for step in sorted(range(-steps, steps + 1), key=abs):  # of equals, the nearest
         slope = coarse + step / steps * SLOPE_STEP / 2
         mask = _shear(ink, slope) >= RULE_LEVEL
-        count = float(np.count_nonzero(mask.mean(axis=1) >= RULE_COVER))
-        best = max(best, (count, slope, mask), key=lambda found: found[0])
+        covers = mask.mean(axis=1)
+        score = float((covers[covers >= RULE_COVER] ** 2).sum())  # squares: the most where lines stay in rows
+        best = max(best, (score, slope, mask), key=lambda found: found[0])
     return best[1:]
 
 
@@ -227,14 +229,14 @@ def _cover(ink: Gray, rules: Sequence[Rule], reach: int) -> Gray:
 
 
 def _find_rule_slopes(small: Gray) -> list[float]:
-    """Return the slopes, rows a column, at which some row of a small mask is ink from border to border."""
-    if (small.max(axis=0) > 0).mean() < RULE_COVER:
+    """Return the slopes, rows a column, at which some row of a small mask may be a rule."""
+    if (small.max(axis=0) > 0).mean() < COARSE_COVER:
         return []  # no row can be, however it is sheared
     covers = [float(_shear(small, slope).mean(axis=1).max()) for slope in RULE_SLOPES]
     return [
         float(slope)
         for index, slope in enumerate(RULE_SLOPES)
-        if covers[index] >= RULE_COVER and covers[index] == max(covers[max(0, index - 3) : index + 4])
+        if covers[index] >= COARSE_COVER and covers[index] == max(covers[max(0, index - 3) : index + 4])
     ]
 
 
