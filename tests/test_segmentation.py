@@ -99,3 +99,12 @@ def test_short_lines_right_above_each_other_stay_two() -> None:
     boxes = [(40 + 45 * n, top, 26, 35) for top in (20, 60) for n in range(3)]
     marks = [Mark(box, np.full(box[3:1:-1], 255, np.uint8)) for box in boxes]
     assert [len(line) for line in group_lines(marks)] == [3, 3]
+
+
+def test_a_line_along_three_rows_is_no_mark() -> None:
+    ink = np.zeros((520, 400), np.uint8)
+    ink[40:480, 40:44] = 255
+    for y in (100, 230, 360):
+        for x in range(80, 380, 60):
+            ink[y : y + 60, x : x + 8] = 255
+    assert boxes_of(find_marks(ink))[:, 0].min() == 80

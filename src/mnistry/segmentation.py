@@ -48,7 +48,7 @@ SLIVER_HEIGHTS, WEDGE = (
 SLIVER_STROKES, LIKE_DIGITS = 0.4, 1.5  # nor so thin for their strokes; they are up to so many times as high
 
 UPRIGHT_HEIGHTS = 3.0  # of the digits: what is longer, and narrow, parts columns,
-LEAST_PORTION = 0.2  # where there are FEW_MARKS digits, of its length each at least
+LEAST_PORTION = 0.12  # where there are FEW_MARKS digits, of its length each at least
 RULE_HEIGHTS = 2.0  # of the digits: what is longer, and low, underlines or strikes out
 
 
