@@ -230,7 +230,7 @@ def _cover(ink: Gray, rules: Sequence[Rule], reach: int) -> Gray:
 
 def _find_rule_slopes(small: Gray) -> list[float]:
     """Return the slopes, rows a column, at which some row of a small mask may be a rule."""
-    if (small.max(axis=0) > 0).mean() < COARSE_COVER:
+    if (small.max(axis=0) > 0).mean() < RULE_COVER:
         return []  # no row can be, however it is sheared
     covers = [float(_shear(small, slope).mean(axis=1).max()) for slope in RULE_SLOPES]
     return [
