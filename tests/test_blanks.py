@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
+from mnistry import read
 from mnistry.blanks import check_written
 from mnistry.errors import ImageError
 from mnistry.imaging import Box
@@ -64,3 +66,14 @@ def test_contrast_is_measured_only_where_it_decides() -> None:
 
     check_written([Line((mark(0.99), mark(0.2, accepted=False)))], SIZE, fail)
     check_written([], SIZE, fail)
+
+
+@pytest.mark.parametrize(("level", "message"), [(205, "no ink found"), (90, "no page of digits|can be put")])
+def test_dotted_paper_is_blank_where_its_dots_are_faint(level: int, message: str) -> None:
+    page = np.full((900, 900), 235, np.uint8)
+    for x in range(10, 900, 18):
+        for y in range(10, 900, 18):
+            cv2.circle(page, (x, y), 4, level, -1, cv2.LINE_AA)
+    for single in (None, True):
+        with pytest.raises(ImageError, match=message):
+            read(page, single=single)

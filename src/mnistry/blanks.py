@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from mnistry.errors import ImageError
+from mnistry.errors import CrowdedError, ImageError
 from mnistry.light import LEAST_PAGE_PX, SMALL_PX
 from mnistry.readings import Digit, Line
 
@@ -46,11 +46,25 @@ def check_written(
     else:
         return
     if (contrast := measure_contrast()) < least:
-        raise ImageError(
-            f"no ink found in {name or 'the picture'}: {what}, and with a contrast of {contrast:.0f} gray "
-            "levels that is grain, printed lines or shadow. Photograph the digits in better light, or crop "
-            "the picture to them"
-        )
+        raise _say(what, contrast, name)
+
+
+def check_crowd(error: CrowdedError, measure_contrast: Callable[[], float], name: str = "") -> None:
+    """Raise where a picture with more marks than a page of digits is blank: all of them are faint.
+
+    Raises:
+        ImageError: nobody has written there; it comes from `error`.
+    """
+    if (contrast := measure_contrast()) < CROWD_CONTRAST:
+        raise _say("it is full of small marks", contrast, name) from error
+
+
+def _say(what: str, contrast: float, name: str) -> ImageError:
+    return ImageError(
+        f"no ink found in {name or 'the picture'}: {what}, and with a contrast of {contrast:.0f} gray "
+        "levels that is grain, printed lines or shadow. Photograph the digits in better light, or crop "
+        "the picture to them"
+    )
 
 
 def _is_stripe(mark: Digit, size: tuple[int, int]) -> bool:

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistry.cutting import Piece, join
-from mnistry.errors import ImageError
+from mnistry.errors import CrowdedError
 from mnistry.imaging import EDGE_LEVEL, Box, center_digit
 from mnistry.pictures import Gray
 from mnistry.straightening import STRIP_PX
@@ -133,11 +133,11 @@ def classify_segments(
     `name` is what an error calls the picture.
 
     Raises:
-        ImageError: there are more than MOST_SEGMENTS.
+        CrowdedError: there are more than MOST_SEGMENTS.
     """
     spans = [(number, *span) for number, pieces in enumerate(lines) for span in list_spans(pieces)]
     if len(spans) > MOST_SEGMENTS:
-        raise ImageError(
+        raise CrowdedError(
             f"the marks in {name or 'the picture'} can be put together to {len(spans):,} different digits; "
             f"at most {MOST_SEGMENTS:,} can be tried. Crop it to the digits"
         )

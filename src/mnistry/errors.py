@@ -25,6 +25,10 @@ class ImageError(MnistryError):
     """A picture cannot be read."""
 
 
+class CrowdedError(ImageError):
+    """A picture has more marks, or more ways to put them together, than a page of digits."""
+
+
 class ModelError(MnistryError):
     """A model cannot be built, loaded or used."""
 

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistry.acceptance import accept
-from mnistry.blanks import check_written
+from mnistry.blanks import check_crowd, check_written
 from mnistry.corners import complete_corners, find_corners, flatten_sheet
 from mnistry.cutting import Piece, cut_pieces
 from mnistry.decoding import LEAST, Path, Predict, Segment, classify_segments, find_paths
-from mnistry.errors import ImageError
+from mnistry.errors import CrowdedError, ImageError
 from mnistry.imaging import EDGE_LEVEL, Box, center_digit, measure_stroke
 from mnistry.judging import SeeLine, choose
 from mnistry.paper import enlarge, find_page_ink, measure_contrast
@@ -86,12 +86,30 @@ def read_page(
     Raises:
         ImageError: no ink is found.
     """
-    size = size or (gray.shape[0], gray.shape[1])
-    found, to_picture = find_writing(gray, options.invert, size, name)
-    lines = _read_lines(found, options, to_picture, size, name)
+    return _read_writing(gray, options, size or (gray.shape[0], gray.shape[1]), name)[0]
+
+
+def _read_writing(
+    gray: Gray, options: Options, size: tuple[int, int], name: str
+) -> tuple[list[Line], list[list[Mark]], Homography]:
+    """Return the lines of digits, the lines of marks that these are, and the page's way to the picture.
+
+    Raises:
+        ImageError: there is no writing.
+    """
+
+    def contrast() -> float:
+        return measure_contrast(flatten_page(gray)[0], options.invert)
+
+    try:
+        found, to_picture = find_writing(gray, options.invert, size, name)
+        lines = _read_lines(found, options, to_picture, size, name)
+    except CrowdedError as error:
+        check_crowd(error, contrast, name)
+        raise
     if options.pattern is None:
-        check_written(lines, size, lambda: measure_contrast(flatten_page(gray)[0], options.invert), name)
-    return lines
+        check_written(lines, size, contrast, name)
+    return lines, found, to_picture
 
 
 def _read_lines(
@@ -166,7 +184,8 @@ def _cut_lines(
     """Return the strip of each line, the width of its strokes, and its pieces.
 
     Raises:
-        ImageError: together the strips are larger than those of any page of digits, or there are more pieces.
+        CrowdedError: together the strips are larger than those of any page of digits, or there are more
+            pieces.
     """
     strips: list[Strip] = []
     widths: list[float] = []
@@ -179,7 +198,7 @@ def _cut_lines(
         pixels += strips[-1].ink.size
         parts += len(pieces[-1])
         if pixels > MOST_PIXELS or parts > MOST_PIECES:
-            raise ImageError(
+            raise CrowdedError(
                 f"{name or 'the picture'} has marks far longer than digits, such as rules, or more of them "
                 f"than a page of digits ({len(lines):,} lines). Crop it to the digits"
             )
@@ -193,9 +212,7 @@ def read_single(gray: Gray, options: Options, *, size: tuple[int, int] | None = 
     and where that is none, it is the one that is accepted beside marks that are not, if there is just one.
     """
     size = size or (gray.shape[0], gray.shape[1])
-    found, to_picture = find_writing(gray, options.invert, size, name)
-    lines = _read_lines(found, options, to_picture, size, name)
-    check_written(lines, size, lambda: measure_contrast(flatten_page(gray)[0], options.invert), name)
+    lines, found, to_picture = _read_writing(gray, options, size, name)
     if _count_marks(lines) == 1:
         return lines[0]
     path, strip = _see_whole([mark for line in found for mark in line], options.predict)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistry.errors import ImageError
+from mnistry.errors import CrowdedError
 from mnistry.imaging import Box, measure_stroke
 from mnistry.pictures import Gray
 from mnistry.pixels import find_connected
@@ -83,7 +83,7 @@ def find_marks(ink: Gray, name: str = "") -> list[Mark]:
         name: what an error calls the picture; empty for "the picture".
 
     Raises:
-        ImageError: there are more than MOST_MARKS, or they lie around each other.
+        CrowdedError: there are more than MOST_MARKS, or they lie around each other.
     """
     labels, stats = find_connected(ink >= MARK_LEVEL)
     count = len(stats)
@@ -110,7 +110,7 @@ def find_marks(ink: Gray, name: str = "") -> list[Mark]:
     kept = np.flatnonzero(~framing & (boxes[:, 2:].max(axis=1) >= DIRT_PORTION * typical))
     covered = int((boxes[kept, 2].astype(np.int64) * boxes[kept, 3]).sum())
     if len(kept) > MOST_MARKS or covered > MOST_COVERED * ink.size:
-        raise ImageError(
+        raise CrowdedError(
             f"{name or 'the picture'} has {len(kept):,} marks, which is no page of digits (at most "
             f"{MOST_MARKS:,}, with boxes of {MOST_COVERED} times the page's area together; here it is "
             f"{covered / ink.size:.1f} times). Crop it to the digits, or photograph them in better light"
