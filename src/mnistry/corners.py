@@ -101,8 +101,6 @@ def complete_corners(sheet: Sheet, shape: tuple[int, ...]) -> Corners | None:
             along = sides[(side + 2) % 4][1]
         else:
             beside = [sides[other][1] for other in ((side + 1) % 4, (side + 3) % 4) if other in sides]
-            if not beside:  # only those opposite to it are taken from others; so they come first
-                continue
             across = np.sum([way * np.sign(way @ beside[0]) for way in beside], axis=0)
             along = np.array([-across[1], across[0]]) / np.hypot(*across)
         out = np.array([-along[1], along[0]])
@@ -121,7 +119,7 @@ def complete_corners(sheet: Sheet, shape: tuple[int, ...]) -> Corners | None:
 def _name_sides(corners: Corners, shape: tuple[int, ...]) -> dict[int, Side]:
     """Return the sides of a polygon that do not lie along the picture's border, by their places in OUTWARD.
 
-    None at all where two have the same place.
+    Empty where two have the same place.
     """
     last = np.array(shape[::-1]) - 1
     rim = INSIDE * max(shape)
