@@ -41,10 +41,8 @@ SPACIOUS = (
     2.0  # times as high as the digits is a page, not a cutting around them: there a mark is none of which
 )
 SLIVER_ALONG, SLIVER_THICKNESS = 0.8, 0.35  # of the length lies on the border, if it is so thick at most
-SLIVER_HEIGHTS, WEDGE = (
-    1.3,
-    2.0,
-)  # of the digits: what is not longer may be one, but not so much thicker at an end,
+SLIVER_HEIGHTS = 1.3  # of the digits: what is not longer may be one,
+WEDGE = 2.0  # but not so many times thicker at one end,
 SLIVER_STROKES, LIKE_DIGITS = 0.4, 1.5  # nor so thin for their strokes; they are up to so many times as high
 
 UPRIGHT_HEIGHTS = 3.0  # of the digits: what is longer, and narrow, parts columns,

@@ -23,7 +23,7 @@ COPY_PX = 320  # longest side of the copy on which the sheet is found
 SOFTENING_PX = 1.0  # of the copy, standard deviation
 STROKES = 1 / 22  # of the copy's longest side: writing up to this wide does not divide a sheet
 SLOPES = (14, 28)  # gray levels from pixel to pixel, one of which parts the sheet from what is around
-LEAST_SHEET = 0.2  # of the picture,
+LEAST_SHEET = 0.2  # of the picture; with its four corners in it, LEAST_FLAT
 LEAST_DESK = 0.003  # of the picture
 MENDED_PX = 9  # of the copy: notches and gaps of a sheet's outline
 CONVEX = 0.97  # of its convex hull a sheet fills
@@ -40,9 +40,7 @@ LEAST_INK, INK_PORTION = 0.001, 0.1  # of the sheet is darker by such a portion 
 INK_STEP, STRONG_STEP = 12, 20  # and by so many gray levels; grain of a dark desk has less than the latter
 GRAIN = 0.75  # times as deep as the writing on the sheet ink must be to count beside it;
 MOST_INK = 0.2  # so much of it, for that on the sheet, may be there: more is writing, so it is paper, too
-GRAINY = (
-    0.3  # of the portion of such ink in all that is dark, on the sheet: with less it is the grain of wood
-)
+GRAINY = 0.3  # of the portion of such ink in all that is dark, on the sheet: with less it is grain of wood
 BROAD = 1 / 6  # of the copy's longest side: the widest strokes that a digit along the border has
 DESK_STROKES = 2.0  # widths of the strokes on the sheet that it reaches into the picture, at least
 RIM_PX = 3  # of the copy, that are covered along the sheet's edge,
@@ -163,9 +161,8 @@ def _runs_across(small: Gray, paper: Gray, sheet: Sheet) -> bool:
     way = slopes[:, rows, columns] / np.maximum(np.hypot(*slopes[:, rows, columns]), 1e-6)
     last = np.array(small.shape[::-1], np.float32)[:, None] - 1
     outline, rim = np.stack([columns, rows]), ACROSS_PX[0]
-    seen = ((outline >= rim) & (outline <= last - rim)).all(
-        axis=0
-    )  # along the border the sheet is on both sides
+    # Along the border the sheet is on both sides.
+    seen = ((outline >= rim) & (outline <= last - rim)).all(axis=0)
     beside = []
     for side in (1, -1):
         levels = np.zeros(len(rows), np.float32)
