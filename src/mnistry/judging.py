@@ -18,7 +18,7 @@ from mnistry.sequences import condense, find_boundaries, judge_places, list_like
 MOST_SEEN, MOST_PROPOSED = 60, 16  # marks of a line that it looks at, and makes proposals for
 SEEN = 4  # of them
 WEIGHT = 0.8  # of that
-FAR = 3.0  # price of its favourite more than that of the best path, from which on the line is cut for it
+FAR = 3.0  # its favourite is at most so much dearer than the best path; where it is, the line is cut for it
 TRUST = 0.5  # see `judge`
 
 Cut: TypeAlias = tuple[Sequence[Piece], dict[tuple[int, int], Segment], float]  # and the width of strokes
@@ -61,6 +61,11 @@ def choose(
         path._replace(doubt=-WEIGHT * score)
         for path, score in zip(paths, scores.tolist(), strict=True)
         if math.isfinite(score)
+    ]
+    dearest = paths[0].price + FAR
+    favourite = min(judged, key=lambda path: path.doubt).labels
+    judged = [
+        path._replace(price=min(path.price, dearest)) if path.labels == favourite else path for path in judged
     ]
     return judge(min(judged, key=lambda path: path.price + path.doubt), seen)
 
