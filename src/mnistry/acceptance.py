@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from mnistry.decoding import Path, Segment
+from mnistry.decoding import Path
+from mnistry.imaging import Box
 from mnistry.straightening import STRIP_PX
 
 COMPANY, COMPANY_PORTION, COMPANY_ODDS = 2, 0.6, 6.0  # see `accept`
@@ -32,7 +33,7 @@ def accept(path: Path, threshold: float) -> list[bool]:
         helped = others >= COMPANY and others >= COMPANY_PORTION * (digits - 1)
         enough = alone or (segment.digit and helped and COMPANY_ODDS * segment.confidence >= segment.none)
         accepted.append(enough and segment.confidence >= threshold)
-    for word in _split_words(path.segments):
+    for word in split_words([segment.box for segment in path.segments]):
         large = [index for index in word if path.segments[index].box[3] >= LETTER_PORTION * STRIP_PX]
         refused = sum(not (confident[index] or accepted[index]) for index in large)
         seen = [path.segments[index].seen for index in word if accepted[index]]
@@ -42,13 +43,13 @@ def accept(path: Path, threshold: float) -> list[bool]:
     return accepted
 
 
-def _split_words(segments: Sequence[Segment]) -> list[list[int]]:
-    """Return the numbers of the segments of a line, parted where gaps are wide."""
+def split_words(boxes: Sequence[Box]) -> list[list[int]]:
+    """Return the numbers of the marks of a line with these boxes in its strip, parted where gaps are wide."""
     words: list[list[int]] = []
     right = -math.inf
-    for index, segment in enumerate(segments):
-        if segment.box[0] - right > WORD_GAP * STRIP_PX:
+    for index, (x, _, width, _) in enumerate(boxes):
+        if x - right > WORD_GAP * STRIP_PX:
             words.append([])
         words[-1].append(index)
-        right = max(right, segment.box[0] + segment.box[2])
+        right = max(right, x + width)
     return words

@@ -96,6 +96,10 @@ class Segment:
         return max(0.0, 1.0 - float(self.probabilities.sum()))
 
 
+# A line's pieces, the segments that they allow by (start, stop), and the width of its strokes.
+Cut: TypeAlias = tuple[Sequence[Piece], dict[tuple[int, int], Segment], float]
+
+
 class Path(NamedTuple):
     """A way to put every piece of a line into one segment, a digit or left out.
 

@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistry.cutting import Piece, cut_again
-from mnistry.decoding import Path, Predict, Segment, classify_segments, find_path_with
+from mnistry.cutting import cut_again
+from mnistry.decoding import Cut, Path, Predict, Segment, classify_segments, find_path_with
 from mnistry.pictures import Gray
 from mnistry.sequences import condense, find_boundaries, judge_places, list_likely, score_labels
 
@@ -21,7 +21,6 @@ WEIGHT = 0.8  # of that
 FAR = 3.0  # its favourite is at most so much dearer than the best path; where it is, the line is cut for it
 TRUST = 0.5  # see `judge`
 
-Cut: TypeAlias = tuple[Sequence[Piece], dict[tuple[int, int], Segment], float]  # and the width of strokes
 SeeLine: TypeAlias = Callable[[Gray], NDArray[np.floating[Any]]]
 
 

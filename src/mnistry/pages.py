@@ -15,7 +15,7 @@ from mnistry.acceptance import accept
 from mnistry.blanks import check_crowd, check_written
 from mnistry.corners import complete_corners, find_corners, flatten_sheet
 from mnistry.cutting import Piece, cut_pieces
-from mnistry.decoding import LEAST, Path, Predict, Segment, classify_segments, find_paths
+from mnistry.decoding import LEAST, Cut, Path, Predict, Segment, classify_segments, find_paths
 from mnistry.errors import CrowdedError, ImageError
 from mnistry.imaging import EDGE_LEVEL, Box, center_digit, measure_stroke
 from mnistry.judging import SeeLine, choose
@@ -25,6 +25,7 @@ from mnistry.pictures import Gray, shrink
 from mnistry.readings import DIGIT_NAMES, NUM_ALTERNATIVES, Digit, Line
 from mnistry.segmentation import LEAST_HEIGHT_PX, Mark, find_marks, group_lines, paint_marks
 from mnistry.sheets import cover_desk, cover_outside, find_sheet
+from mnistry.slashes import find_slashes, leave_out
 from mnistry.straightening import Strip, straighten
 
 LONGEST_PX = 1600
@@ -122,18 +123,14 @@ def _read_lines(
     """Return the lines of digits that lines of marks are; `to_picture` maps the page's (x, y, 1)."""
     strips, widths, pieces = _cut_lines(found, name)
     offered = classify_segments(pieces, options.predict, name)
-    lines = list(zip(pieces, offered, widths, strict=True))
-    paths = [
-        choose(
-            find_paths(*line, WAYS if options.see_line else 1),
-            line,
-            strip.ink,
-            options.predict,
-            options.see_line,
-            lambda labels: True,
-        )
-        for line, strip in zip(lines, strips, strict=True)
-    ]
+    lines: list[Cut] = list(zip(pieces, offered, widths, strict=True))
+    inks = [strip.ink for strip in strips]
+    paths = [_find_path(line, ink, options) for line, ink in zip(lines, inks, strict=True)]
+    for index, path in enumerate(paths):
+        slashes = find_slashes(path, lines[index], inks[index])
+        if slashes:
+            lines[index], inks[index] = leave_out(slashes, lines[index], inks[index])
+            paths[index] = _find_path(lines[index], inks[index], options)
     if options.pattern is None:
         marks = [mark for line in found for mark in line]
         whole = _read_whole(marks, options.predict) if 1 < _count(paths) <= MOST_PARTS else None
@@ -155,9 +152,7 @@ def _read_lines(
             matches = find_matches(*line, options.pattern, options.class_names, WAYS)
             match, free = None, answers[index]
             if matches:
-                match = choose(
-                    matches, line, strips[index].ink, options.predict, options.see_line, options.fits
-                )
+                match = choose(matches, line, inks[index], options.predict, options.see_line, options.fits)
             if match is None or _is_forced(match, paths[index]):
                 refused = tuple(replace(digit, accepted=False) for digit in free.digits)
                 accepted = tuple(digit.accepted for digit in free.digits)
@@ -166,6 +161,12 @@ def _read_lines(
                 digits = describe(match, strips[index], [segment.digit for segment in match.segments])
                 answers[index] = Line(digits, free_text=free.text)
     return [answer for answer in answers if answer.digits]
+
+
+def _find_path(line: Cut, ink: Gray, options: Options) -> Path:
+    """Return the best way to read a line of this ink, whatever its digits are known to match."""
+    paths = find_paths(*line, WAYS if options.see_line else 1)
+    return choose(paths, line, ink, options.predict, options.see_line, lambda labels: True)
 
 
 def _is_forced(match: Path, free: Path) -> bool:

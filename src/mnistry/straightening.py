@@ -43,7 +43,7 @@ def straighten(line: Sequence[Mark]) -> Strip:
     slope = _fit_slope(large)
     typical = find_typical_height(np.array([mark.box for mark in large]))
     scale = STRIP_PX / typical
-    slant = _measure_slant(large)
+    slant = measure_slant([mark.ink for mark in large])
     # page (relative to left, top) -> strip: level, upright, scaled; then moved so that nothing is cut.
     matrix = scale * np.array([[1.0, slant], [0.0, 1.0]]) @ np.array([[1.0, 0.0], [-slope, 1.0]])
     offset, size = _place_strip(line, ink.shape, (left, top), matrix)
@@ -95,17 +95,17 @@ def _fit_slope(line: Sequence[Mark]) -> float:
     return float(np.clip(np.median(slopes[far]), -0.5, 0.5)) if far.any() else 0.0
 
 
-def _measure_slant(line: Sequence[Mark]) -> float:
-    """Return the slant of the strokes, horizontal per vertical pixel to the right going up: the shear under
-    which the columns of the marks are most unequal.
+def measure_slant(inks: Sequence[Gray]) -> float:
+    """Return the slant of the strokes of some marks, horizontal per vertical pixel to the right going up.
+
+    It is the shear under which their columns are most unequal.
     """
     import cv2
 
     small = []
-    for mark in line:
-        scale = 32 / mark.box[3]
-        size = (min(MOST_SLANT_PX, max(1, round(mark.box[2] * scale))), 32)
-        small.append(np.asarray(cv2.resize(mark.ink, size, interpolation=cv2.INTER_AREA), np.uint8))
+    for ink in inks:
+        size = (min(MOST_SLANT_PX, max(1, round(ink.shape[1] * 32 / len(ink)))), 32)
+        small.append(np.asarray(cv2.resize(ink, size, interpolation=cv2.INTER_AREA), np.uint8))
     rows = [_stand_side_by_side(small[first : first + 50]) for first in range(0, len(small), 50)]
     best, best_score = 0.0, -1.0
     for slant in np.arange(-0.4, MAX_SLANT + 0.01, 0.1):

@@ -1,0 +1,163 @@
+"""The slashes of a line: each looks like a 1 by itself, and is none beside the others.
+
+    find_slashes   a way to read a line -> those of its digits that are slashes
+    leave_out      the line without them, to be read again
+
+A slash leans further than the strokes around it. Where digits are of many hands, so does many a 1: so it must
+reach above and below all the others as well, or the line must read as a date, 24/12/2026, with two alike.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+
+from mnistry.acceptance import split_words
+from mnistry.decoding import Cut, Path
+from mnistry.imaging import Box
+from mnistry.pictures import Gray
+from mnistry.rules import MARK_LEVEL
+from mnistry.straightening import measure_slant
+
+LEAST_HEIGHT = 0.4  # of the largest digit's height: what is lower is a dot or a dash
+LEAST_OTHERS = 2  # marks of a line
+LEAST_LENGTH, LEAST_SLENDER = 3.0, 3.5  # times as long as it is thick is a stroke, and one surely straight;
+MOST_THICKNESS, MOST_SLENDER = 2.2, 1.6  # times as thick as the line's strokes they are, at most
+LEANING = 0.12  # columns a row that a slash leans further to the right than the other strokes;
+REACH = 0.12  # the same and what it reaches above and below the others, in their heights, in a date
+MOST_REACH = 0.2  # of that above and of that below counts
+LEAST_LEANING = -0.05  # in a date, further than strokes that are not straight,
+LEAST_APART = 0.08  # and than those that are
+ALIKE, ALIKE_HIGH = 0.1, 0.8  # columns a row by which the slashes of a date differ, and portion of the height
+ABOVE, BELOW = 0.12, 0.08  # of the others' height that a slash of no date reaches above and below them
+DATE = re.compile("D{1,2}/D{1,2}/(DD|DDDD)|DDDD/D{1,2}/D{1,2}")  # D: a digit
+
+
+class _Stroke(NamedTuple):
+    """A large mark of a line.
+
+    Attributes:
+        box: in the strip.
+        ink: (height, width) uint8.
+        lean: by how many columns a row it goes to the right on its way up; None if it is no stroke.
+        straight: whether it is surely a straight one.
+    """
+
+    box: Box
+    ink: Gray
+    lean: float | None
+    straight: bool
+
+
+def find_slashes(path: Path, line: Cut, ink: Gray) -> list[Box]:
+    """Return the boxes of the slashes in a path through a line; `ink` is that of its strip."""
+    pieces, _, stroke_px = line
+    whole = {piece.box: piece.ink for piece in pieces}
+    height = max((segment.box[3] for segment in path.segments if segment.digit), default=0)
+    strokes = []
+    for segment in path.segments:
+        x, y, width, high = segment.box
+        if high >= LEAST_HEIGHT * height:
+            lean, straight = None, False
+            if segment.box in whole:
+                lean, straight = _measure_lean(whole[segment.box], stroke_px)
+            strokes.append(_Stroke(segment.box, ink[y : y + high, x : x + width], lean, straight))
+    if all(stroke.lean is None for stroke in strokes):
+        return []
+    words = split_words([stroke.box for stroke in strokes])
+    for word in [range(len(strokes)), *(words if len(words) > 1 else [])]:
+        found = _find_pair([strokes[index] for index in word])
+        if found:
+            return [stroke.box for stroke in found]
+    return [stroke.box for stroke in strokes if _reaches_out(stroke, strokes)]
+
+
+def _measure_lean(ink: Gray, stroke_px: float) -> tuple[float | None, bool]:
+    """Return `lean` and `straight` of a mark, as `_Stroke` has them."""
+    rows, columns = np.nonzero(ink >= MARK_LEVEL)
+    if len(rows) < 2:
+        return None, False
+    (across, aslant), (_, down) = np.cov(columns, rows, bias=True)
+    spread = float(np.hypot((down - across) / 2, aslant))
+    # Of an even stroke the variance is a twelfth of its length's square, or of its thickness'.
+    length, thickness = (
+        float(np.sqrt(12 * max(0.0, (across + down) / 2 + part) + 1)) for part in (spread, -spread)
+    )
+    slender, thick = length / thickness, thickness / stroke_px
+    if down <= across or slender < LEAST_LENGTH or thick > MOST_THICKNESS:
+        return None, False
+    lean = float(-aslant / ((down - across) / 2 + spread))
+    return lean, slender >= LEAST_SLENDER and thick <= MOST_SLENDER
+
+
+def _find_pair(strokes: Sequence[_Stroke]) -> tuple[_Stroke, _Stroke] | None:
+    """Return the two slashes of a date; None if it is none."""
+    straight = [index for index, stroke in enumerate(strokes) if stroke.lean is not None]
+    for pair in combinations(straight, 2):
+        text = "".join("/" if index in pair else "D" for index in range(len(strokes)))
+        if not DATE.fullmatch(text):
+            continue
+        one, other = (strokes[index] for index in pair)
+        others = [stroke for index, stroke in enumerate(strokes) if index not in pair]
+        high = one.box[3] / other.box[3]
+        alike = abs(_lean(one) - _lean(other)) <= ALIKE and ALIKE_HIGH <= high <= 1 / ALIKE_HIGH
+        seen = [_compare(slash, others) for slash in (one, other)]
+        apart, leaning, above, below = np.mean(seen, axis=0)
+        reach = min(above, MOST_REACH) + min(below, MOST_REACH)
+        if alike and apart > LEAST_APART and leaning > LEAST_LEANING and leaning + reach > REACH:
+            return one, other
+    return None
+
+
+def _reaches_out(slash: _Stroke, strokes: Sequence[_Stroke]) -> bool:
+    """Return whether a straight stroke reaches above and below the others of a line, and leans further."""
+    others = [other for other in strokes if other is not slash]
+    if not slash.straight or len(others) < LEAST_OTHERS:
+        return False
+    apart, leaning, above, below = _compare(slash, others)
+    return min(apart, leaning) >= LEANING and above >= ABOVE and below >= BELOW
+
+
+def _lean(stroke: _Stroke) -> float:
+    return stroke.lean or 0.0
+
+
+def _compare(slash: _Stroke, others: Sequence[_Stroke]) -> tuple[float, float, float, float]:
+    """Return how much further a stroke leans than others, straight ones and not, and reaches up and down.
+
+    The former in columns a row, infinite where there are none; the latter in the others' heights.
+    """
+    straight = [_lean(other) for other in others if other.straight]
+    bent = [other.ink for other in others if not other.straight]
+    boxes = np.array([other.box for other in others])
+    top, bottom = np.median(boxes[:, 1]), np.median(boxes[:, 1] + boxes[:, 3])
+    _, y, _, height = slash.box
+    return (
+        _lean(slash) - max(straight, default=-math.inf),
+        _lean(slash) - (measure_slant(bent) if bent else -math.inf),
+        float((top - y) / (bottom - top)),
+        float((y + height - bottom) / (bottom - top)),
+    )
+
+
+def leave_out(slashes: Collection[Box], line: Cut, ink: Gray) -> tuple[Cut, Gray]:
+    """Return a line in which the pieces with some boxes are surely no digits, and its ink without them."""
+    pieces, offered, stroke_px = line
+    ink = ink.copy()
+    taken = {index for index, piece in enumerate(pieces) if piece.box in slashes}
+    for index in taken:
+        x, y, width, height = pieces[index].box
+        ink[y : y + height, x : x + width][pieces[index].ink > 0] = 0
+    left = {
+        span: segment
+        if taken.isdisjoint(range(*span))
+        else replace(segment, probabilities=0 * segment.probabilities)
+        for span, segment in offered.items()
+    }
+    return (pieces, left, stroke_px), ink
