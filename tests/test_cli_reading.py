@@ -70,6 +70,15 @@ def test_a_folder_without_pictures_says_so(tmp_path: Path, capsys) -> None:
     assert "it is a folder" in err
 
 
+def test_an_empty_name_is_not_the_current_folder(tmp_path: Path, capsys, monkeypatch) -> None:
+    draw_one().save(tmp_path / "one.png")
+    monkeypatch.chdir(tmp_path)
+    status, printed, error = run(capsys, "")
+    assert (status, printed) == (2, "")
+    assert "empty" in error
+    assert run(capsys, ".")[0] == 0
+
+
 def test_the_picture_itself_is_never_drawn_over(tmp_path: Path, capsys) -> None:
     picture = tmp_path / "one.png"
     draw_one().save(picture)

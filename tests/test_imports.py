@@ -52,7 +52,8 @@ LAYERS = [
     {"exporting", "records", "cutting"},
     {"jobs", "decoding"},
     {"ensembles", "acceptance", "blanks", "judging", "patterns"},
-    {"training", "pages"},
+    {"training", "signs"},
+    {"pages"},
     {"explanation", "reader", "synthesis"},
     {"cli"},
 ]

@@ -25,7 +25,7 @@ from mnistry.pictures import Gray, shrink
 from mnistry.readings import DIGIT_NAMES, NUM_ALTERNATIVES, Digit, Line
 from mnistry.segmentation import LEAST_HEIGHT_PX, Mark, find_marks, group_lines, paint_marks
 from mnistry.sheets import cover_desk, cover_outside, find_sheet
-from mnistry.slashes import find_slashes, leave_out
+from mnistry.signs import find_signs, leave_out
 from mnistry.straightening import Strip, straighten
 
 LONGEST_PX = 1600
@@ -127,9 +127,9 @@ def _read_lines(
     inks = [strip.ink for strip in strips]
     paths = [_find_path(line, ink, options) for line, ink in zip(lines, inks, strict=True)]
     for index, path in enumerate(paths):
-        slashes = find_slashes(path, lines[index], inks[index])
-        if slashes:
-            lines[index], inks[index] = leave_out(slashes, lines[index], inks[index])
+        signs = find_signs(path, lines[index], inks[index])
+        if signs:
+            lines[index], inks[index] = leave_out(signs, lines[index], inks[index])
             paths[index] = _find_path(lines[index], inks[index], options)
     if options.pattern is None:
         marks = [mark for line in found for mark in line]

@@ -33,6 +33,9 @@ DIRT_PORTION = 0.12  # of the digits' height: a mark less long is dirt
 
 LEAST_HEIGHT_PX = 7  # of the largest mark in a line
 INSIDE = 0.7  # of a mark's height that is at that of a line, if it is a part of it
+SIGN_HEIGHT = (
+    0.66  # of those beside it: so high is a comma or an asterisk, which may hardly be at that height
+)
 BROKEN_HEIGHT = 1.25  # times as high as those beside it is a digit in two parts, at most
 MOST_MERGED = 100  # lines of a page that are compared with each other for that
 FRAME_PORTION = 0.5  # of the picture's side
@@ -314,8 +317,12 @@ def _stands_in(boxes: NDArray[np.int64], line: NDArray[np.int64]) -> bool:
         if len(nearest) < 2:
             return False
         top, bottom = np.median(nearest[:, 1]), np.median(nearest[:, 1] + nearest[:, 3])
-        if min(bottom, y + height) - max(top, y) < INSIDE * height and not _completes(
-            (x, y, width, height), line[distances < 0], float(np.median(nearest[:, 3]))
+        shared, high = min(bottom, y + height) - max(top, y), float(np.median(nearest[:, 3]))
+        right_of = line[:, 0] + line[:, 2] / 2 > x + width / 2
+        between = right_of.any() and not right_of.all()
+        is_sign = between and shared > 0 and height <= SIGN_HEIGHT * high and len(boxes) < len(line)
+        if shared < INSIDE * height and not (
+            is_sign or _completes((x, y, width, height), line[distances < 0], high)
         ):
             return False
     return True

@@ -20,10 +20,21 @@ if TYPE_CHECKING:
 LIKELY = 0.05  # confidence from which the answer for a refused mark is worth telling
 
 
+def _name_picture(text: str) -> Path:
+    """Return a picture's path; an empty one, of a variable that is not set, would be the current folder."""
+    if not text:
+        raise typer.BadParameter("a picture's name is empty; write . for the pictures in this folder")
+    return Path(text)
+
+
 def read(
     pictures: Annotated[
         list[Path],
-        typer.Argument(metavar="PICTURE", help="Image files, folders of them, or - for standard input."),
+        typer.Argument(
+            metavar="PICTURE",
+            help="Image files, folders of them, or - for standard input.",
+            parser=_name_picture,
+        ),
     ],
     model: Annotated[
         Path | None,

@@ -1,10 +1,11 @@
-"""The slashes of a line: each looks like a 1 by itself, and is none beside the others.
+"""The signs of a line that look like digits by themselves and are none beside others: slashes and commas.
 
-    find_slashes   a way to read a line -> those of its digits that are slashes
-    leave_out      the line without them, to be read again
+    find_signs   a way to read a line -> the marks in it that are signs
+    leave_out    the line without them, to be read again
 
-A slash leans further than the strokes around it. Where digits are of many hands, so does many a 1: so it must
-reach above and below all the others as well, or the line must read as a date, 24/12/2026, with two alike.
+A comma is low and hangs from the line. A slash looks like a 1 that leans further than the strokes around it.
+Where digits are of many hands, so does many a 1: so it must reach above and below all the others as well, or
+the line must read as a date, 24/12/2026, with two alike.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from mnistry.straightening import measure_slant
 
 LEAST_HEIGHT = 0.4  # of the largest digit's height: what is lower is a dot or a dash
 LEAST_OTHERS = 2  # marks of a line
+COMMA_HEIGHT, COMMA_TOP = 0.66, 0.6  # of the others' height: at most so high, and so far down begins a comma
+COMMA_BELOW = 0.05  # of it it reaches below them, at least
 LEAST_LENGTH, LEAST_SLENDER = 3.0, 3.5  # times as long as it is thick is a stroke, and one surely straight;
 MOST_THICKNESS, MOST_SLENDER = 2.2, 1.6  # times as thick as the line's strokes they are, at most
 LEANING = 0.12  # columns a row that a slash leans further to the right than the other strokes;
@@ -55,8 +58,8 @@ class _Stroke(NamedTuple):
     straight: bool
 
 
-def find_slashes(path: Path, line: Cut, ink: Gray) -> list[Box]:
-    """Return the boxes of the slashes in a path through a line; `ink` is that of its strip."""
+def find_signs(path: Path, line: Cut, ink: Gray) -> list[Box]:
+    """Return the boxes of the signs that a path through a line has; `ink` is that of its strip."""
     pieces, _, stroke_px = line
     whole = {piece.box: piece.ink for piece in pieces}
     height = max((segment.box[3] for segment in path.segments if segment.digit), default=0)
@@ -68,14 +71,26 @@ def find_slashes(path: Path, line: Cut, ink: Gray) -> list[Box]:
             if segment.box in whole:
                 lean, straight = _measure_lean(whole[segment.box], stroke_px)
             strokes.append(_Stroke(segment.box, ink[y : y + high, x : x + width], lean, straight))
-    if all(stroke.lean is None for stroke in strokes):
-        return []
+    commas = [stroke.box for stroke in strokes if stroke.box in whole and _hangs(stroke.box, strokes)]
+    if commas or all(stroke.lean is None for stroke in strokes):
+        return commas
     words = split_words([stroke.box for stroke in strokes])
     for word in [range(len(strokes)), *(words if len(words) > 1 else [])]:
         found = _find_pair([strokes[index] for index in word])
         if found:
             return [stroke.box for stroke in found]
     return [stroke.box for stroke in strokes if _reaches_out(stroke, strokes)]
+
+
+def _hangs(box: Box, strokes: Sequence[_Stroke]) -> bool:
+    """Return whether a mark is far lower than the others of a line, begins far down, and ends below them."""
+    boxes = np.array([other.box for other in strokes if other.box != box])
+    if len(boxes) < LEAST_OTHERS:
+        return False
+    top, bottom = np.median(boxes[:, 1]), np.median(boxes[:, 1] + boxes[:, 3])
+    _, y, _, height = box
+    low = height <= COMMA_HEIGHT * (bottom - top) and y - top >= COMMA_TOP * (bottom - top)
+    return bool(low and y + height - bottom >= COMMA_BELOW * (bottom - top))
 
 
 def _measure_lean(ink: Gray, stroke_px: float) -> tuple[float | None, bool]:
@@ -146,11 +161,11 @@ def _compare(slash: _Stroke, others: Sequence[_Stroke]) -> tuple[float, float, f
     )
 
 
-def leave_out(slashes: Collection[Box], line: Cut, ink: Gray) -> tuple[Cut, Gray]:
+def leave_out(signs: Collection[Box], line: Cut, ink: Gray) -> tuple[Cut, Gray]:
     """Return a line in which the pieces with some boxes are surely no digits, and its ink without them."""
     pieces, offered, stroke_px = line
     ink = ink.copy()
-    taken = {index for index, piece in enumerate(pieces) if piece.box in slashes}
+    taken = {index for index, piece in enumerate(pieces) if piece.box in signs}
     for index in taken:
         x, y, width, height = pieces[index].box
         ink[y : y + height, x : x + width][pieces[index].ink > 0] = 0

@@ -1,0 +1,74 @@
+"""Signs that look like digits by themselves: the slashes of a date, and commas."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mnistry import load_mnist, read
+from mnistry.synthesis import make_page
+
+SEEDS = range(20)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_mnist()[1]
+
+
+@pytest.mark.parametrize(("row", "least"), [("24/12/2026", 12), ("5/3/24", 12), ("2026/08/30", 12)])
+def test_a_date_is_read_without_its_slashes(digits, row, least):
+    texts = [read(make_page(digits, seed, "easy", rows=[row]).image).text for seed in SEEDS]
+    assert sum(text == row.replace("/", " ") for text in texts) >= least, texts
+
+
+def test_a_slash_is_refused_and_not_lost(digits):
+    (line,) = read(make_page(digits, 0, "easy", rows=["24/12/2026"]).image).lines
+    assert [digit.accepted for digit in line.digits] == [c != "/" for c in "24/12/2026"]
+    left, slash, right = line.digits[1:4]
+    assert left.box[0] < slash.box[0] < right.box[0]
+    assert slash.box[3] >= 0.8 * left.box[3]
+
+
+def test_the_pattern_of_a_date_is_that_of_its_digits(digits):
+    page = make_page(digits, 0, "easy", rows=["24/12/2026"])
+    assert read(page.image, pattern=r"\d{8}").text == "24 12 2026"
+
+
+def test_ones_where_a_date_has_slashes_stay_ones(digits):
+    rows = ["2411212026", "51324122", "2026118130", "30105197"]
+    for row in rows:
+        texts = [read(make_page(digits, seed, "easy", rows=[row]).image).text for seed in SEEDS]
+        whole = [text.replace(" ", "") for text in texts]
+        assert sum(len(text) == len(row) for text in whole) >= len(whole) - 2, texts
+
+
+@pytest.mark.parametrize("row", ["8,250", "12,75", "1,250,000"])
+def test_a_comma_is_no_digit_and_no_line(digits, row):
+    for seed in range(8):
+        reading = read(make_page(digits, seed, "easy", rows=[row]).image)
+        assert len(reading.lines) == 1
+        assert len(reading.text.replace(" ", "")) == len(row) - row.count(","), reading.text
+
+
+def write(mark: NDArray[np.int32]) -> NDArray[np.uint8]:
+    """Return a 2, a 3 and a 4 in print, and a stroke between the first two."""
+    page = np.full((240, 420), 255, np.uint8)
+    for place, text in ((40, "2"), (190, "3"), (290, "4")):
+        cv2.putText(page, text, (place, 160), cv2.FONT_HERSHEY_SIMPLEX, 4, 0, 9, cv2.LINE_AA)
+    return cv2.polylines(page, [mark], False, 0, 9, cv2.LINE_AA)
+
+
+def test_a_slash_higher_than_the_digits_needs_no_date():
+    assert read(write(np.array([[120, 190], [175, 50]]))).text.replace(" ", "") == "234"
+
+
+def test_an_upright_stroke_as_high_as_the_digits_is_a_one():
+    assert read(write(np.array([[150, 160], [150, 75]]))).text.replace(" ", "") == "2134"
+
+
+def test_a_large_comma_that_begins_below_a_line_stays_in_it():
+    reading = read(write(np.array([[155, 150], [155, 165], [143, 186]])))
+    assert [line.text.replace(" ", "") for line in reading.lines] == ["234"]
