@@ -22,7 +22,17 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from drawing import draw_seven, encode
-from mnistry import ImageError, containers, decoding, pictures, pixels, read, segmentation, straightening
+from mnistry import (
+    ImageError,
+    containers,
+    decoding,
+    grouping,
+    pictures,
+    pixels,
+    read,
+    segmentation,
+    straightening,
+)
 from mnistry.classifier import NOT_A_DIGIT
 from mnistry.cutting import find_cuts
 from mnistry.readings import DIGIT_NAMES
@@ -396,7 +406,7 @@ def test_a_line_across_the_page_has_a_strip_of_bounded_size() -> None:
     page = np.zeros((size, size), np.uint8)
     for x in range(10, size - 40, 12):
         cv2.line(page, (x, x), (x, x + 14), 255, 2)
-    for line in segmentation.group_lines(segmentation.find_marks(page)):
+    for line in grouping.group_lines(segmentation.find_marks(page)):
         assert straightening.straighten(line).ink.size <= 1.1 * straightening.MOST_STRIP_PIXELS
 
 

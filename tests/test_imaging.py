@@ -13,9 +13,9 @@ from drawing import draw_seven
 from mnistry import ImageError, imaging, load_mnist, read
 from mnistry.imaging import find_even_level, find_polarity
 from mnistry.light import flatten_paper
-from mnistry.pages import SHORTEST_PX, find_writing
 from mnistry.paper import find_page_ink
 from mnistry.segmentation import paint_marks
+from mnistry.writing import SHORTEST_PX, find_writing
 
 
 def find_marks_ink(

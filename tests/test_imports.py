@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -26,37 +27,6 @@ HEAVY = {
     "torch",
 }
 SOURCE = Path(mnistry.__file__).parent
-
-# From the bottom up: a module may import only what stands above it here.
-LAYERS = [
-    {"__init__", "errors"},
-    {"containers", "pixels"},
-    {"files", "dataset", "metrics", "backend", "pictures", "augmentation"},
-    {
-        "calibration",
-        "checkpoints",
-        "formats",
-        "corners",
-        "imaging",
-        "inputs",
-        "models",
-        "plots",
-        "feeding",
-        "rules",
-        "slopes",
-        "progress",
-        "engines",
-    },
-    {"data", "epochs", "evaluation", "recipes", "classifier", "light", "sheets", "segmentation", "readings"},
-    {"fitting", "runs", "splits", "paper", "straightening", "sequences"},
-    {"exporting", "records", "cutting"},
-    {"jobs", "decoding"},
-    {"ensembles", "acceptance", "blanks", "judging", "patterns"},
-    {"training", "signs"},
-    {"pages"},
-    {"explanation", "reader", "synthesis"},
-    {"cli"},
-]
 
 
 def loaded_by(code: str) -> set[str]:
@@ -120,12 +90,16 @@ def imports_of(path: Path) -> set[str]:
 
 
 def test_imports_go_one_way_through_the_layers():
-    level = {name: number for number, names in enumerate(LAYERS) for name in names}
+    table = (Path(__file__).parents[1] / "docs" / "design.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^    (\d+) +(\w+)/? +\S", table, re.MULTILINE)
+    level = {name: int(number) for number, name in rows} | {"__init__": 0}
+    for name in level:
+        assert (SOURCE / f"{name}.py").exists() or (SOURCE / name / "__init__.py").exists(), name
     modules = [path for path in SOURCE.rglob("*.py") if path.name != "__init__.py" or path.parent != SOURCE]
     for path in modules:
         relative = path.relative_to(SOURCE)
         name = relative.parts[0].removesuffix(".py")
-        assert name in level, f"{name} has no place in LAYERS"
+        assert name in level, f"{name} has no place in the table of docs/design.md"
         for imported in imports_of(path) - {name}:
             assert level[imported] < level[name], f"{relative} imports {imported}, which is not below it"
 

@@ -17,10 +17,11 @@ from mnistry.acceptance import accept
 from mnistry.cutting import Piece, cut_again, cut_pieces, find_cuts, join
 from mnistry.decoding import Path, Segment, find_paths, list_spans
 from mnistry.errors import ImageError
+from mnistry.grouping import group_lines
 from mnistry.imaging import center_digit, find_even_level, find_polarity
 from mnistry.paper import find_page_ink
 from mnistry.rules import remove_rules
-from mnistry.segmentation import find_marks, group_lines
+from mnistry.segmentation import find_marks
 from mnistry.sequences import PADDING_PX, SCALE
 from mnistry.straightening import straighten
 

@@ -57,10 +57,3 @@ def test_every_link_in_the_pages_leads_to_a_file():
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
-
-
-def test_every_module_stands_in_the_table_of_the_design():
-    table = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
-    for path in (ROOT / "src" / "mnistry").iterdir():
-        if path.suffix == ".py" and not path.stem.startswith("_"):
-            assert re.search(rf"^    \d  {path.stem} ", table, re.M), path.stem

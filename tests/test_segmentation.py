@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mnistry.segmentation import Mark, find_marks, group_lines
+from mnistry.grouping import group_lines
+from mnistry.segmentation import Mark, find_marks
 
 
 def place(

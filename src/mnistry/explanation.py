@@ -9,15 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistry.cutting import cut_pieces
+from mnistry.grouping import group_lines
 from mnistry.imaging import measure_stroke
 from mnistry.light import flatten_paper
-from mnistry.pages import flatten_page
 from mnistry.paper import find_page_ink
 from mnistry.pictures import Gray
 from mnistry.plots.readings import draw_seen
 from mnistry.plots.style import INK, SMALL_PT, set_figure_title, start_sized_figure
-from mnistry.segmentation import Mark, find_marks, group_lines
+from mnistry.segmentation import Mark, find_marks
 from mnistry.straightening import straighten
+from mnistry.writing import flatten_page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -22,11 +22,12 @@ from mnistry.classifier import NOT_A_DIGIT, SHIPPED, Classifier
 from mnistry.decoding import Predict
 from mnistry.errors import ImageError
 from mnistry.metrics import softmax
-from mnistry.pages import LONGEST_PX, Options, read_page, read_single
+from mnistry.pages import Options, read_page, read_single
 from mnistry.patterns import compile_pattern
 from mnistry.pictures import Gray, Source
 from mnistry.readings import DIGIT_NAMES, Line, Reading
 from mnistry.sequences import LineNetwork
+from mnistry.writing import LONGEST_PX
 
 __all__ = ["Classify", "Reading", "read", "read_files"]
 

@@ -1,17 +1,12 @@
-"""From the ink of a page to lines of marks.
-
-    find_marks     ink -> marks: what is connected, without dirt, rules and surroundings
-    group_lines    marks -> lines, in reading order
+"""From the ink of a page to its marks: what is connected, without dirt, rules and surroundings.
 
 `ink` is (height, width) uint8, bright on 0. Nothing here knows what a digit looks like.
 """
 
 from __future__ import annotations
 
-import heapq
-import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +16,6 @@ from mnistry.imaging import Box, measure_stroke
 from mnistry.pictures import Gray
 from mnistry.pixels import find_connected
 from mnistry.rules import MARK_LEVEL
-from mnistry.slopes import SMALL_PORTION, find_slope
 
 MOST_MARKS = 1000  # on a page: more is no writing, and would take long
 MOST_COVERED = 8  # times the page's area: the boxes of all marks together
@@ -30,19 +24,9 @@ FEW_MARKS = 3  # large ones are writing, one or two may be anything,
 GRAIN_HEIGHTS = 4.0  # times as high as grain,
 GRAIN_LEVEL = 190  # whose ink has less than this level in the mean
 DIRT_PORTION = 0.12  # of the digits' height: a mark less long is dirt
-
-LEAST_HEIGHT_PX = 7  # of the largest mark in a line
-INSIDE = 0.7  # of a mark's height that is at that of a line, if it is a part of it
-SIGN_HEIGHT = (
-    0.66  # of those beside it: so high is a comma or an asterisk, which may hardly be at that height
-)
-BROKEN_HEIGHT = 1.25  # times as high as those beside it is a digit in two parts, at most
-MOST_MERGED = 100  # lines of a page that are compared with each other for that
 FRAME_PORTION = 0.5  # of the picture's side
 RIM_HEIGHTS = 3.0  # of the digits: what is longer along a border is none
-SPACIOUS = (
-    2.0  # times as high as the digits is a page, not a cutting around them: there a mark is none of which
-)
+SPACIOUS = 2.0  # times as high as the digits is a page, no cutting around them: there no mark is one that
 SLIVER_ALONG, SLIVER_THICKNESS = 0.8, 0.35  # of the length lies on the border, if it is so thick at most
 SLIVER_HEIGHTS = 1.3  # of the digits: what is not longer may be one,
 WEDGE = 2.0  # but not so many times thicker at one end,
@@ -100,9 +84,9 @@ def find_marks(ink: Gray, name: str = "") -> list[Mark]:
         framing[:] = False
     typical = find_typical_height(boxes[~framing])
     free = np.flatnonzero(~framing & ~touching)
-    if _is_grain(boxes[free], typical):
+    if is_grain(boxes[free], typical):
         sums = np.bincount(labels.ravel(), weights=ink.ravel(), minlength=count)[1:].astype(np.float64)
-        typical = _see_past_grain(boxes[free], stats[1:, 4][free], sums[free], typical)
+        typical = see_past_grain(boxes[free], stats[1:, 4][free], sums[free], typical)
     framing |= _ask_each(_is_rim, boxes, touching, ink.shape, typical)
     if len(free) >= FEW_MARKS and min(ink.shape) > SPACIOUS * typical:
         framing |= _find_slivers(ink, labels, boxes, free, typical)
@@ -141,14 +125,14 @@ def find_typical_height(boxes: NDArray[np.int32]) -> float:
     return float(heights[np.searchsorted(np.cumsum(heights), heights.sum() / 2)])
 
 
-def _is_grain(boxes: NDArray[np.int32], typical: float) -> bool:
+def is_grain(boxes: NDArray[np.int32], typical: float) -> bool:
     """Return whether most marks may be grain: there are many, and several are far higher than is typical."""
     if len(boxes) < MUCH_GRAIN:
         return False
     return bool(np.count_nonzero(boxes[:, 3] > GRAIN_HEIGHTS * typical) >= FEW_MARKS)
 
 
-def _see_past_grain(
+def see_past_grain(
     boxes: NDArray[np.int32], areas: NDArray[np.number], sums: NDArray[np.float64], typical: float
 ) -> float:
     """Return the typical height again, or, where that is of grain, the height of most of the ink's area.
@@ -231,135 +215,6 @@ def _find_slivers(
                 or thickness[index] < SLIVER_STROKES * stroke_px
             )
     return slivers
-
-
-def group_lines(marks: Sequence[Mark]) -> list[list[Mark]]:
-    """Return the marks line by line, from top to bottom, each from left to right.
-
-    Where all lines rise or fall alike, they are made level first. A mark joins the line whose last marks it
-    stands beside; small marks (dots, dashes, parts of broken strokes) join the nearest line afterwards. What
-    is less than LEAST_HEIGHT_PX high everywhere is no line: grain, or what is left of a printed one.
-    """
-    if not marks:
-        return []
-    boxes = np.array([mark.box for mark in marks], np.int32)
-    typical = find_typical_height(boxes)
-    if _is_grain(boxes, typical):
-        inked = [mark.ink[mark.ink >= MARK_LEVEL] for mark in marks]
-        areas, sums = np.array([ink.size for ink in inked]), np.array([float(ink.sum()) for ink in inked])
-        typical = _see_past_grain(boxes, areas, sums, typical)
-    slope = find_slope(boxes, typical)
-    level = [
-        replace(mark, box=(x, y - round(slope * (x + width / 2)), width, height))
-        for mark, (x, y, width, height) in zip(marks, boxes.tolist(), strict=True)
-    ]
-    numbers = {id(mark): number for number, mark in enumerate(level)}
-    lines = [[marks[numbers[id(mark)]] for mark in line] for line in _group_level(level, typical)]
-    return [line for line in lines if max(mark.box[3] for mark in line) >= LEAST_HEIGHT_PX]
-
-
-def _group_level(marks: Sequence[Mark], typical: float) -> list[list[Mark]]:
-    """Return the marks line by line, as `group_lines` does, where lines are about level."""
-    large = sorted(
-        (mark for mark in marks if mark.box[3] >= SMALL_PORTION * typical), key=lambda mark: mark.box[0]
-    )
-    lines: list[list[Mark]] = []
-    nearest: list[list[Mark]] = []  # of every line: the three marks that reach furthest to the right
-    spans = np.zeros((len(large), 2))  # their median top and bottom
-    for mark in large:
-        top, bottom = spans[: len(lines)].T
-        shared = np.minimum(bottom, mark.bottom) - np.maximum(top, mark.box[1])
-        overlaps = shared / np.maximum(1.0, np.minimum(bottom - top, mark.box[3]))
-        if len(lines) and overlaps.max() > 0.4:
-            number = int(np.argmax(overlaps))
-            lines[number].append(mark)
-        else:
-            number = len(lines)
-            lines.append([mark])
-            nearest.append([])
-        nearest[number] = heapq.nlargest(3, [*nearest[number], mark], key=lambda other: other.right)
-        spans[number, 0] = statistics.median(other.box[1] for other in nearest[number])
-        spans[number, 1] = statistics.median(other.bottom for other in nearest[number])
-    lines = _merge_lines(lines)
-    _add_small(lines, [mark for mark in marks if mark.box[3] < SMALL_PORTION * typical])
-    for line in lines:
-        line.sort(key=lambda mark: mark.box[0] + mark.box[2] / 2)
-    return sorted(lines, key=lambda line: float(np.mean([mark.box[1] + mark.box[3] / 2 for mark in line])))
-
-
-def _merge_lines(lines: Sequence[list[Mark]]) -> list[list[Mark]]:
-    """Return the lines, those that stand at the height of another one together with it.
-
-    The upper part of a broken digit begins a line of its own if the lower part begins one too.
-    """
-    if len(lines) > MOST_MERGED:
-        return list(lines)
-    merged: list[tuple[list[Mark], NDArray[np.int64]]] = []
-    for line in sorted(lines, key=len, reverse=True):
-        boxes = np.array([mark.box for mark in line])
-        number = next((number for number, (_, other) in enumerate(merged) if _stands_in(boxes, other)), None)
-        if number is None:
-            merged.append((line, boxes))
-        else:
-            merged[number] = [*merged[number][0], *line], np.vstack([merged[number][1], boxes])
-    return [line for line, _ in merged]
-
-
-def _stands_in(boxes: NDArray[np.int64], line: NDArray[np.int64]) -> bool:
-    """Return whether all of some boxes stand at the height of the three next ones beside them in a line."""
-    top, bottom = line[:, 1].min(), (line[:, 1] + line[:, 3]).max()
-    if len(line) < 2 or boxes[:, 1].min() >= bottom or (boxes[:, 1] + boxes[:, 3]).max() <= top:
-        return False
-    for x, y, width, height in boxes.tolist():
-        distances = np.maximum(line[:, 0] - (x + width), x - (line[:, 0] + line[:, 2]))
-        beside = np.flatnonzero(distances >= 0)
-        nearest = line[beside[np.argsort(distances[beside], kind="stable")[:3]]]
-        if len(nearest) < 2:
-            return False
-        top, bottom = np.median(nearest[:, 1]), np.median(nearest[:, 1] + nearest[:, 3])
-        shared, high = min(bottom, y + height) - max(top, y), float(np.median(nearest[:, 3]))
-        right_of = line[:, 0] + line[:, 2] / 2 > x + width / 2
-        between = right_of.any() and not right_of.all()
-        is_sign = between and shared > 0 and height <= SIGN_HEIGHT * high and len(boxes) < len(line)
-        if shared < INSIDE * height and not (
-            is_sign or _completes((x, y, width, height), line[distances < 0], high)
-        ):
-            return False
-    return True
-
-
-def _completes(box: Box, others: NDArray[np.int64], height_px: float) -> bool:
-    """Return whether a mark and those above and below it are as high together as a digit beside them."""
-    x, y, width, height = box
-    shared = np.minimum(x + width, others[:, 0] + others[:, 2]) - np.maximum(x, others[:, 0])
-    parts = others[shared >= np.minimum(width, others[:, 2]) / 3]
-    if not len(parts):
-        return False
-    bottom = max(y + height, (parts[:, 1] + parts[:, 3]).max())
-    return bool(bottom - min(y, parts[:, 1].min()) <= BROKEN_HEIGHT * height_px)
-
-
-def _add_small(lines: Sequence[list[Mark]], small: Sequence[Mark]) -> None:
-    """Let each small mark join the line of the nearest mark, if that is near.
-
-    Distances are in heights of the other mark; sideways they count half, up and down twice.
-    """
-    placed = [(*mark.box, number) for number, line in enumerate(lines) for mark in line]
-    count = len(placed)
-    boxes = np.zeros((count + len(small), 5))
-    boxes[:count] = placed
-    for mark in small:
-        x, y = mark.box[0] + mark.box[2] / 2, mark.box[1] + mark.box[3] / 2
-        left, top, width, height, owners = boxes[:count].T
-        down = np.maximum(np.maximum(top - y, y - (top + height)), 0) / height
-        across = np.maximum(np.maximum(left - x, x - (left + width)), 0) / height
-        distances = np.maximum(2 * down, 0.5 * across)
-        nearest = distances.min()
-        if nearest < 1.0:
-            number = int(owners[distances == nearest].min())
-            lines[number].append(mark)
-            boxes[count] = (*mark.box, number)
-            count += 1
 
 
 def paint_marks(marks: Sequence[Mark]) -> tuple[Gray, tuple[int, int]]:

@@ -205,7 +205,7 @@ class Drawings:
             figure = reading.plot(Figure())
         else:
             from mnistry.explanation import plot_first_steps, plot_steps
-            from mnistry.pages import LONGEST_PX
+            from mnistry.writing import LONGEST_PX
 
             gray, _ = load_shrunk(reading.source, LONGEST_PX, reading.page or 1)
             if failed:

@@ -17,12 +17,13 @@ from mnistry.dataset import Dataset
 from mnistry.decoding import Segment, list_spans
 from mnistry.errors import ImageError
 from mnistry.imaging import EDGE_LEVEL, Box, center_digit, measure_stroke
-from mnistry.pages import LONGEST_PX, box_on_page, find_writing
+from mnistry.pages import box_on_page
 from mnistry.pictures import Gray, load_shrunk
 from mnistry.straightening import straighten
 from mnistry.synthesis import cameras, papers
 from mnistry.synthesis.pages import make_page
 from mnistry.synthesis.shapes import SIGN
+from mnistry.writing import LONGEST_PX, find_writing
 
 BLANK = 0.12  # portion of pages
 SHADED = 0.25  # portion of the others that lie in a shadow with an edge; of blank ones twice as many

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from mnistry.dataset import Dataset
 from mnistry.errors import ImageError
-from mnistry.pages import LONGEST_PX, find_writing
 from mnistry.pictures import Gray, load_shrunk
 from mnistry.segmentation import Mark
 from mnistry.sequences import HEIGHT_PX, shrink_strip
@@ -25,6 +24,7 @@ from mnistry.synthesis.outliers import make_letters
 from mnistry.synthesis.pages import Page, make_page
 from mnistry.synthesis.segments import BASE_PX, compose_line, compose_word
 from mnistry.synthesis.shapes import SIGN
+from mnistry.writing import LONGEST_PX, find_writing
 
 WIDTH_PX = 256
 MOST_DIGITS = 8
