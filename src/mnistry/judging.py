@@ -61,11 +61,9 @@ def choose(
         for path, score in zip(paths, scores.tolist(), strict=True)
         if math.isfinite(score)
     ]
-    dearest = paths[0].price + FAR
-    favourite = min(judged, key=lambda path: path.doubt).labels
-    judged = [
-        path._replace(price=min(path.price, dearest)) if path.labels == favourite else path for path in judged
-    ]
+    favourite = min(judged, key=lambda path: path.doubt)
+    if len(favourite.labels) >= len(paths[0].labels):  # no digit that the classifier is sure of is left out
+        judged.append(favourite._replace(price=min(favourite.price, paths[0].price + FAR)))
     return judge(min(judged, key=lambda path: path.price + path.doubt), seen)
 
 
