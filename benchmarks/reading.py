@@ -1,6 +1,7 @@
 """How well and how fast are pictures read, against a naive script and Tesseract's digit mode?
 
-    python benchmarks/reading.py [PHOTOS] [--fashion DIR] [--model RUN|FILE.onnx] [--naive RUN] [--quick]
+    python benchmarks/reading.py [PHOTOS] [--fonts DIR] [--fashion DIR] [--model RUN|FILE.onnx]
+                                 [--naive RUN] [--quick]
     python benchmarks/reading.py PHOTOS --only photos --alone --list    what is read wrong, without the peers
 
 PHOTOS is a folder of pictures with labels.csv (file, label, kind, layout, origin); without it these rows are
@@ -35,6 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from hands import write_hands
 from mnistry import __version__, load_mnist, read
 from mnistry.classifier import Classifier
 from mnistry.dataset import Dataset
@@ -45,7 +47,7 @@ from peers import naive, tesseract
 from refusals import SEED, print_refusals
 from train_speed import processor
 
-PARTS = ("photos", "pages", "refusals", "speed")
+PARTS = ("photos", "hands", "pages", "refusals", "speed")
 
 
 @dataclass
@@ -166,6 +168,14 @@ def measure_pages(readers: Readers, test: Dataset, n: int, folder: Path) -> dict
     return rows
 
 
+def measure_hands(readers: Readers, fonts: Path, quick: bool, folder: Path) -> dict[str, Row]:
+    """The rows of what is written in fonts of handwriting."""
+    rows: dict[str, Row] = {}
+    for kind, path, text, layout in write_hands(fonts, folder, quick):
+        readers.read(rows.setdefault(kind, Row()), path, text, layout)
+    return rows
+
+
 def print_rows(rows: dict[str, Row]) -> None:
     """The table of what was read right."""
     print("\n| pictures | n | mnistry | naive script | Tesseract | mnistry, ms |")
@@ -253,6 +263,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--model", help="in place of the classifier that comes with mnistry")
     parser.add_argument("--naive", type=Path, metavar="RUN", help="of the classic recipe; trained by default")
     parser.add_argument("--fashion", type=Path, metavar="DIR", help="the IDX files of Fashion-MNIST")
+    parser.add_argument("--fonts", type=Path, metavar="DIR", help="fonts of handwriting; see hands.py")
     parser.add_argument("--alone", action="store_true", help="leave the naive script and Tesseract out")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="some of the tables")
     parser.add_argument("--quick", action="store_true", help="a few of everything, to see that it works")
@@ -275,10 +286,14 @@ def main() -> None:
             print_speed(classifier, test, rounds, folder)
         rows: dict[str, Row] = {}
         readers = Readers(classifier, tesseract=version is not None, list_wrong=arguments.list)
-        if "photos" in arguments.only and arguments.photos is not None:
-            if not arguments.alone:
-                run = arguments.naive
-                readers.naive = Classifier(run) if run else naive.train_classic(folder / "classic", epochs)
+        photos = "photos" in arguments.only and arguments.photos is not None
+        hands = "hands" in arguments.only and arguments.fonts is not None
+        if (photos or hands) and not arguments.alone:
+            run = arguments.naive
+            readers.naive = Classifier(run) if run else naive.train_classic(folder / "classic", epochs)
+        if hands:
+            rows |= measure_hands(readers, arguments.fonts, arguments.quick, folder)
+        if photos:
             rows |= measure_photos(readers, arguments.photos, arguments.part, arguments.kind)
         if "pages" in arguments.only:
             rows |= measure_pages(readers, test, lines, folder)
