@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mnistry import load_mnist, read
+from mnistry import load_mnist, read, signs
 from mnistry.synthesis import make_page
 
 SEEDS = range(20)
@@ -72,3 +72,16 @@ def test_an_upright_stroke_as_high_as_the_digits_is_a_one():
 def test_a_large_comma_that_begins_below_a_line_stays_in_it():
     reading = read(write(np.array([[155, 150], [155, 165], [143, 186]])))
     assert [line.text.replace(" ", "") for line in reading.lines] == ["234"]
+
+
+def test_a_long_line_is_looked_at_once(monkeypatch):
+    measured = []
+    monkeypatch.setattr(signs, "measure_slant", lambda inks: measured.append(len(inks)) or 0.0)
+    page = np.full((120, 4880), 255, np.uint8)
+    for number, x in enumerate(range(40, 4840, 40)):
+        if number % 3:
+            cv2.line(page, (x, 90 - number % 2 * 10), (x + 10, 30 + number % 2 * 10), 0, 4, cv2.LINE_AA)
+        else:
+            cv2.ellipse(page, (x + 8, 60), (10, 22), 0, 0, 360, 0, 4, cv2.LINE_AA)
+    assert len(read(page).text) > 60
+    assert len(measured) <= 1

@@ -39,6 +39,7 @@ LEAST_LEANING = -0.05  # in a date, further than strokes that are not straight,
 LEAST_APART = 0.08  # and than those that are
 ALIKE, ALIKE_HIGH = 0.1, 0.8  # columns a row by which the slashes of a date differ, and portion of the height
 ABOVE, BELOW = 0.12, 0.08  # of the others' height that a slash of no date reaches above and below them
+LONGEST_DATE = 10  # marks
 DATE = re.compile("D{1,2}/D{1,2}/(DD|DDDD)|DDDD/D{1,2}/D{1,2}")  # D: a digit
 
 
@@ -71,7 +72,7 @@ def find_signs(path: Path, line: Cut, ink: Gray) -> list[Box]:
             if segment.box in whole:
                 lean, straight = _measure_lean(whole[segment.box], stroke_px)
             strokes.append(_Stroke(segment.box, ink[y : y + high, x : x + width], lean, straight))
-    commas = [stroke.box for stroke in strokes if stroke.box in whole and _hangs(stroke.box, strokes)]
+    commas = _find_commas([stroke for stroke in strokes if stroke.box in whole], strokes)
     if commas or all(stroke.lean is None for stroke in strokes):
         return commas
     words = split_words([stroke.box for stroke in strokes])
@@ -79,18 +80,24 @@ def find_signs(path: Path, line: Cut, ink: Gray) -> list[Box]:
         found = _find_pair([strokes[index] for index in word])
         if found:
             return [stroke.box for stroke in found]
-    return [stroke.box for stroke in strokes if _reaches_out(stroke, strokes)]
+    return _find_tall(strokes)
 
 
-def _hangs(box: Box, strokes: Sequence[_Stroke]) -> bool:
-    """Return whether a mark is far lower than the others of a line, begins far down, and ends below them."""
-    boxes = np.array([other.box for other in strokes if other.box != box])
-    if len(boxes) < LEAST_OTHERS:
-        return False
+def _find_commas(marks: Sequence[_Stroke], strokes: Sequence[_Stroke]) -> list[Box]:
+    """Return those marks that are far lower than most of a line, begin far down, and end below them."""
+    if len(strokes) <= LEAST_OTHERS:
+        return []
+    boxes = np.array([stroke.box for stroke in strokes])
+    boxes = boxes[boxes[:, 3] > COMMA_HEIGHT * np.median(boxes[:, 3])]
     top, bottom = np.median(boxes[:, 1]), np.median(boxes[:, 1] + boxes[:, 3])
-    _, y, _, height = box
-    low = height <= COMMA_HEIGHT * (bottom - top) and y - top >= COMMA_TOP * (bottom - top)
-    return bool(low and y + height - bottom >= COMMA_BELOW * (bottom - top))
+    high = bottom - top
+    return [
+        (x, y, width, height)
+        for x, y, width, height in (mark.box for mark in marks)
+        if height <= COMMA_HEIGHT * high
+        and y - top >= COMMA_TOP * high
+        and y + height - bottom >= COMMA_BELOW * high
+    ]
 
 
 def _measure_lean(ink: Gray, stroke_px: float) -> tuple[float | None, bool]:
@@ -113,6 +120,8 @@ def _measure_lean(ink: Gray, stroke_px: float) -> tuple[float | None, bool]:
 
 def _find_pair(strokes: Sequence[_Stroke]) -> tuple[_Stroke, _Stroke] | None:
     """Return the two slashes of a date; None if it is none."""
+    if len(strokes) > LONGEST_DATE:
+        return None
     straight = [index for index, stroke in enumerate(strokes) if stroke.lean is not None]
     for pair in combinations(straight, 2):
         text = "".join("/" if index in pair else "D" for index in range(len(strokes)))
@@ -130,13 +139,14 @@ def _find_pair(strokes: Sequence[_Stroke]) -> tuple[_Stroke, _Stroke] | None:
     return None
 
 
-def _reaches_out(slash: _Stroke, strokes: Sequence[_Stroke]) -> bool:
-    """Return whether a straight stroke reaches above and below the others of a line, and leans further."""
-    others = [other for other in strokes if other is not slash]
-    if not slash.straight or len(others) < LEAST_OTHERS:
-        return False
-    apart, leaning, above, below = _compare(slash, others)
-    return min(apart, leaning) >= LEANING and above >= ABOVE and below >= BELOW
+def _find_tall(strokes: Sequence[_Stroke]) -> list[Box]:
+    """Return the one straight stroke of a line that reaches above and below the others, and leans further."""
+    if len(strokes) <= LEAST_OTHERS or not any(stroke.straight for stroke in strokes):
+        return []
+    slash = max((stroke for stroke in strokes if stroke.straight), key=_lean)
+    apart, leaning, above, below = _compare(slash, [other for other in strokes if other is not slash])
+    tall = min(apart, leaning) >= LEANING and above >= ABOVE and below >= BELOW
+    return [slash.box] if tall else []
 
 
 def _lean(stroke: _Stroke) -> float:
