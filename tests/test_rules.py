@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from mnistry import read
+from mnistry.frames import remove_frames
 from mnistry.paper import find_page_ink
-from mnistry.rules import measure_pitch, remove_frames, remove_rules
+from mnistry.rules import measure_pitch, remove_rules
 
 
 def draw_digits(count: int = 3, left: int = 60, step: int = 90) -> np.ndarray:

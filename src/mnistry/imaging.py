@@ -168,3 +168,21 @@ def measure_stroke(ink: Gray) -> float:
         return float(min(mask.shape)) if inked else 0.0
     distances = cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_3)  # 0 outside the mask
     return 4 * (cv2.sumElems(distances)[0] / inked - 0.5)
+
+
+def measure_line(ink: Gray) -> tuple[float, float, float]:
+    """Return the length and the thickness that a mark has as a straight stroke, in pixels, and how it leans.
+
+    That is by how many columns a row it goes to the right on its way up; infinite where it lies.
+    """
+    rows, columns = np.nonzero(ink >= EDGE_LEVEL)
+    if len(rows) < 2:
+        return 1.0, 1.0, 0.0
+    (across, aslant), (_, down) = np.cov(columns, rows, bias=True)
+    spread = float(np.hypot((down - across) / 2, aslant))
+    # Of an even stroke the variance is a twelfth of its length's square, or of its thickness'.
+    length, thickness = (
+        float(np.sqrt(12 * max(0.0, (across + down) / 2 + part) + 1)) for part in (spread, -spread)
+    )
+    rise = (down - across) / 2 + spread
+    return length, thickness, float(-aslant / rise) if rise > 0 else np.inf

@@ -4,8 +4,8 @@
       light.flatten_paper
                         light, shadow, the tint of the paper and polarity taken away
       find_threshold    the level, at every pixel, from which it is ink; again, smoothed, where there is grain
-      rules.remove_rules, remove_frames
-                        printed lines, borders, form boxes and tables taken away
+      rules.remove_rules, frames.remove_frames, frames.remove_rings
+                        printed lines, borders, form boxes, tables and circles taken away
 
 `gray` and `ink` are (height, width) uint8. Nothing here knows what a digit is.
 """
@@ -18,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistry.errors import ImageError
+from mnistry.frames import remove_frames, remove_rings
 from mnistry.imaging import measure_stroke
 from mnistry.light import LEAST_CONTRAST, SMALL_PX, Floats, find_edges, flatten_paper, sample, smooth
 from mnistry.pictures import Gray
 from mnistry.pixels import find_connected
-from mnistry.rules import LEAST_LEFT, RULE_LEVEL, measure_pitch, remove_frames, remove_rules
+from mnistry.rules import LEAST_LEFT, RULE_LEVEL, measure_pitch, remove_rules
 
 LEVELS_PX = 80  # longest side of the field of thresholds, which is smooth
 FAINT = 0.35  # a pixel that has this portion of the threshold is ink where it is connected with more,
@@ -107,7 +108,7 @@ def find_page_ink(gray: Gray, invert: bool | None = None, name: str = "") -> Gra
         )
     soft = cv2.dilate(marks, np.ones((3, 3), np.uint8)) * (paper | written)
     full = np.maximum(levels * soft, marks * (FAINT_LEVEL + (1 - FAINT_LEVEL / 255) * levels))
-    return remove_frames(np.asarray(np.rint(full), np.uint8))
+    return remove_rings(remove_frames(np.asarray(np.rint(full), np.uint8)))
 
 
 def measure_contrast(gray: Gray, invert: bool | None = None) -> float:

@@ -21,9 +21,8 @@ import numpy as np
 
 from mnistry.acceptance import split_words
 from mnistry.decoding import Cut, Path
-from mnistry.imaging import Box
+from mnistry.imaging import Box, measure_line
 from mnistry.pictures import Gray
-from mnistry.rules import MARK_LEVEL
 from mnistry.straightening import measure_slant
 
 LEAST_HEIGHT = 0.4  # of the largest digit's height: what is lower is a dot or a dash
@@ -102,19 +101,10 @@ def _find_commas(marks: Sequence[_Stroke], strokes: Sequence[_Stroke]) -> list[B
 
 def _measure_lean(ink: Gray, stroke_px: float) -> tuple[float | None, bool]:
     """Return `lean` and `straight` of a mark, as `_Stroke` has them."""
-    rows, columns = np.nonzero(ink >= MARK_LEVEL)
-    if len(rows) < 2:
-        return None, False
-    (across, aslant), (_, down) = np.cov(columns, rows, bias=True)
-    spread = float(np.hypot((down - across) / 2, aslant))
-    # Of an even stroke the variance is a twelfth of its length's square, or of its thickness'.
-    length, thickness = (
-        float(np.sqrt(12 * max(0.0, (across + down) / 2 + part) + 1)) for part in (spread, -spread)
-    )
+    length, thickness, lean = measure_line(ink)
     slender, thick = length / thickness, thickness / stroke_px
-    if down <= across or slender < LEAST_LENGTH or thick > MOST_THICKNESS:
+    if slender < LEAST_LENGTH or thick > MOST_THICKNESS or abs(lean) > 1:
         return None, False
-    lean = float(-aslant / ((down - across) / 2 + spread))
     return lean, slender >= LEAST_SLENDER and thick <= MOST_SLENDER
 
 

@@ -1,0 +1,194 @@
+"""What stands around and under the writing is taken away: boxes, tables, circles and underlines.
+
+    remove_frames   what is straight, digits that touch it stay
+    remove_rings    what encloses writing that it does not touch, whatever its form
+
+`ink` is (height, width) uint8, bright on 0. Nothing here knows what a digit is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnistry.imaging import measure_line, measure_stroke
+from mnistry.pictures import Gray
+from mnistry.pixels import find_connected
+from mnistry.rules import FRAME_END, MARK_LEVEL, erase, find_rules, shear
+
+LEAST_FRAME_PX = 24  # height of a box that digits stand in
+BAND = 0.2  # of a box's height and width, along its sides: there its outline lies
+OUTLINED = 0.85  # of each side has ink in that band
+CONTENT_HEIGHT = 0.35  # of a box's: so high is a mark, if anything is written in it
+ROW_HEIGHT, ROW_MARKS = 0.04, 3  # or so many marks so high, of a table, or of several rows in a box
+LEAST_CONTENT = 0.03  # of underlined writing's area is ink that is not the line
+MOST_FRAMES = 1000  # marks of that size on a page, and
+MOST_FRAMED = 4  # times the page's area, their boxes together
+LIKE = 1.4  # times as high, at most, an empty box is as one that something is written in
+UNDERLINED = 2.5  # widths per height, from which a mark on a level line is underlined writing
+
+WINDOWS = 2  # holes with writing in them: then it may be as broad as it likes
+ROW_STROKES = 2.0  # times as high as its stroke is wide are rows of writing in what is one line
+FACE_MARKS = 5  # eyes, nose, mouth, tongue: more of them are rows of writing
+LEAST_AROUND = 0.15  # of the page's area is around several rows
+SLASH_LEAN = 0.25  # columns a row of a slash in a zero, at least, and
+SLASH_SLENDER = 3.0  # times as long as thick
+
+
+def remove_frames(ink: Gray) -> Gray:
+    """Return the ink without boxes and tables around the writing, and without lines that it stands on.
+
+    A box is taken away where something is written in it, and empty ones like it with it: alone, a rectangle
+    may be a 0.
+    """
+    labels, stats = find_connected(ink >= MARK_LEVEL)
+    full: list[tuple[tuple[slice, slice], Gray]] = []
+    empty: list[tuple[tuple[slice, slice], Gray]] = []
+    large = np.flatnonzero(stats[:, 2:4].min(axis=1) >= LEAST_FRAME_PX / 4)
+    large = large[large > 0]
+    if len(large) > MOST_FRAMES or stats[large, 2:4].prod(axis=1).sum() > MOST_FRAMED * ink.size:
+        return ink  # that is no form, and would take long
+    for label in large.tolist():
+        x, y, width, height, _ = stats[label].tolist()
+        inside = (slice(y, y + height), slice(x, x + width))
+        mark = labels[inside] == label
+        sides = _find_sides(mark)
+        if min(width, height) >= LEAST_FRAME_PX and all(sides):
+            lines = _find_lines(np.where(mark, ink[inside], np.uint8(0)), 2, 2)
+            if lines is None:
+                continue
+            down, across = height // 10, width // 10
+            written = (ink[inside] >= MARK_LEVEL) & (lines == 0)
+            written = written[down : height - down, across : width - across]
+            (full if _is_written(written) else empty).append((inside, lines))
+        elif width >= UNDERLINED * height and (sides[0] or sides[1]):
+            lines = _find_lines(np.where(mark, ink[inside], np.uint8(0)), 1, 0)
+            if lines is not None and (mark & (lines == 0)).mean() >= LEAST_CONTENT:
+                full.append((inside, lines))
+    if not full:
+        return ink
+    heights = [inside[0].stop - inside[0].start for inside, _ in full]
+    result = ink.copy()
+    for inside, lines in full + empty:
+        height = inside[0].stop - inside[0].start
+        if any(max(height, other) <= LIKE * min(height, other) for other in heights):
+            result[inside][lines > 0] = 0
+    return result
+
+
+def _is_written(field: NDArray[np.bool_]) -> bool:
+    """Return whether what is inside a box has a mark as high as a digit would be, or several smaller ones."""
+    _, stats = find_connected(field)
+    heights = stats[1:, 3]
+    rows = heights >= max(LEAST_FRAME_PX / 4, ROW_HEIGHT * len(field))
+    return bool((heights >= CONTENT_HEIGHT * len(field)).any() or np.count_nonzero(rows) >= ROW_MARKS)
+
+
+def _find_sides(mark: NDArray[np.bool_]) -> tuple[bool, bool, bool, bool]:
+    """Return whether a mark has ink along all of its upper, lower, left and right side."""
+    rows, columns = (max(1, round(BAND * side)) for side in mark.shape)
+    bands = (mark[:rows].any(0), mark[-rows:].any(0), mark[:, :columns].any(1), mark[:, -columns:].any(1))
+    upper, lower, left, right = (bool(band.mean() >= OUTLINED) for band in bands)
+    return upper, lower, left, right
+
+
+def _find_lines(mark: Gray, level: int, upright: int) -> Gray | None:
+    """Return where a mark has lines from side to side, 1 or 0; None unless so many level and upright ones."""
+    slopes = [rule.slope for rule in find_rules(mark, FRAME_END)]
+    if len(slopes) < level:
+        return None
+    # A box that is turned is made level first: its upright lines do not reach from row to row else.
+    slope = float(np.median(slopes))
+    margin = int(abs(slope) * mark.shape[1] / 2) + 1
+    straight = shear(np.pad(mark, ((margin, margin), (0, 0))), slope)
+    inked = np.flatnonzero(straight.max(axis=1) >= MARK_LEVEL)
+    rows = slice(int(inked[0]), int(inked[-1]) + 1)
+    box = straight[rows]
+    level_rules = find_rules(box, FRAME_END)
+    upright_rules = find_rules(np.ascontiguousarray(box.T), FRAME_END) if upright else []
+    if len(level_rules) < level or len(upright_rules) < upright:
+        return None
+    taken = np.zeros_like(straight)
+    taken[rows] = (box > 0) & (erase(box, level_rules, upright_rules) == 0)
+    return shear(taken, -slope)[margin : len(taken) - margin]
+
+
+def remove_rings(ink: Gray) -> Gray:
+    """Return the ink without marks that enclose writing: circles, tables drawn by hand, a dark desk.
+
+    Writing in a hole is a mark that fills its height, or nearly, and is no speck for the line around it, or
+    several smaller ones. A 0 with a slash in it stays.
+    """
+    import cv2
+
+    mask = np.pad(ink >= MARK_LEVEL, 1)
+    labels, stats = find_connected(mask)
+    large = np.flatnonzero(stats[:, 3] >= LEAST_FRAME_PX / 4)
+    if not 1 < len(large) <= MOST_FRAMES:
+        return ink
+    _, found_grounds, found_stats, _ = cv2.connectedComponentsWithStats(
+        (~mask).view(np.uint8), None, None, None, 4
+    )
+    grounds, ground_stats = np.asarray(found_grounds, np.int32), np.asarray(found_stats, np.int32)
+    contents: dict[int, list[int]] = {}  # of each hole
+    for label in large.tolist():
+        contents.setdefault(_look_left(labels, stats, label, grounds), []).append(label)
+    holes: dict[int, list[int]] = {}  # of each mark around some
+    for hole in contents.keys() - {int(grounds[0, 0])}:
+        holes.setdefault(_look_left(grounds, ground_stats, hole, labels), []).append(hole)
+    result = np.pad(ink, 1)
+    for label, found in holes.items():
+        insides = [(int(ground_stats[hole, 3]), contents[hole]) for hole in found]
+        if _is_ring(label, insides, labels, stats):
+            x, y, width, height, _ = stats[label].tolist()
+            place = labels[y - 1 : y + height + 1, x - 1 : x + width + 1]
+            with_edge = cv2.dilate((place == label).view(np.uint8), np.ones((3, 3), np.uint8)) > 0
+            erased = result[y - 1 : y + height + 1, x - 1 : x + width + 1]
+            erased[with_edge & ((place == label) | (place == 0))] = 0
+    return np.ascontiguousarray(result[1:-1, 1:-1])
+
+
+def _look_left(
+    labels: NDArray[np.int32], stats: NDArray[np.int32], label: int, others: NDArray[np.int32]
+) -> int:
+    """Return the number among others that stands left of all pixels with a label: what is around it."""
+    x, y, _, height, _ = stats[label].tolist()
+    row = y + int(np.argmax(labels[y : y + height, x] == label))
+    return int(others[row, x - 1])
+
+
+def _is_ring(
+    label: int,
+    insides: Sequence[tuple[int, Sequence[int]]],
+    labels: NDArray[np.int32],
+    stats: NDArray[np.int32],
+) -> bool:
+    """Return whether a mark encloses writing; `insides` are the heights of its holes, and the marks there."""
+    x, y, width, height, _ = stats[label].tolist()
+    if min(width, height) < LEAST_FRAME_PX:
+        return False
+    inside = (slice(y, y + height), slice(x, x + width))
+    at_border = min(x, y) <= 1 or x + width >= labels.shape[1] - 1 or y + height >= labels.shape[0] - 1
+    stroke_px = 0.0 if at_border else measure_stroke((labels[inside] == label) * np.uint8(255))
+    filled = 0
+    for hole_px, marks in insides:
+        heights = stats[list(marks), 3]
+        high = heights >= CONTENT_HEIGHT * hole_px
+        if high.any() and not (len(marks) == 1 and _is_slash(marks[0], labels, stats)):
+            filled += 1
+            if heights.max() >= stroke_px:
+                return True
+        rows = heights >= max(ROW_HEIGHT * hole_px, ROW_STROKES * stroke_px)
+        enough = ROW_MARKS if at_border else FACE_MARKS + 1
+        if np.count_nonzero(rows) >= enough and width * height >= LEAST_AROUND * labels.size:
+            return True
+    return filled >= WINDOWS
+
+
+def _is_slash(label: int, labels: NDArray[np.int32], stats: NDArray[np.int32]) -> bool:
+    """Return whether a mark is a straight stroke that leans to the right, as in a slashed zero."""
+    x, y, width, height, _ = stats[label].tolist()
+    length, thickness, lean = measure_line((labels[y : y + height, x : x + width] == label) * np.uint8(255))
+    return length >= SLASH_SLENDER * thickness and lean >= SLASH_LEAN

@@ -1,0 +1,92 @@
+"""What is drawn around the writing is taken away, and a digit that goes around something is not."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from mnistry import load_mnist, read
+from mnistry.frames import remove_rings
+
+
+def ring(size: tuple[int, int] = (200, 300)) -> np.ndarray:
+    """A circle as drawn by hand, which ends across where it began; bright on 0."""
+    ink = np.zeros(size, np.uint8)
+    angles = np.linspace(0.1, 2 * np.pi + 0.3, 60)
+    points = np.stack(
+        [150 + (122 - 4 * np.abs(angles - 3)) * np.cos(angles), 100 + (85 - angles) * np.sin(angles)], 1
+    )
+    cv2.polylines(ink, [points.round().astype(np.int32)], False, 255, 4, cv2.LINE_AA)
+    return ink
+
+
+def write(ink: np.ndarray, image: np.ndarray, place: tuple[int, int], side: int) -> np.ndarray:
+    """The ink with an MNIST image at x, y, so large."""
+    x, y = place
+    written = ink.copy()
+    large = cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC)
+    written[y : y + side, x : x + side] = np.maximum(written[y : y + side, x : x + side], large)
+    return written
+
+
+def test_what_stands_in_a_circle_is_read_without_it() -> None:
+    _, test_digits = load_mnist()
+    images = [test_digits.images[test_digits.labels == digit][0] for digit in (4, 7)]
+    page = write(write(ring(), images[0], (70, 50), 90), images[1], (140, 50), 90)
+    cleaned = remove_rings(page)
+    assert not (cleaned & ring()).any()
+    assert (cleaned > 96).sum() == pytest.approx((page > 96).sum() - (ring() > 96).sum(), rel=0.01)
+    assert read(255 - page).text == "47"
+
+
+def test_a_circle_around_nothing_or_a_dot_is_a_zero() -> None:
+    page = ring()
+    assert (remove_rings(page) == page).all()
+    cv2.circle(page, (150, 100), 6, 255, -1)
+    assert (remove_rings(page) == page).all()
+    assert read(255 - page).text == "0"
+
+
+def test_the_slash_of_a_zero_stays_in_it() -> None:
+    page = np.zeros((200, 200), np.uint8)
+    cv2.ellipse(page, (100, 100), (45, 70), 0, 0, 360, 255, 6, cv2.LINE_AA)
+    cv2.line(page, (82, 140), (118, 62), 255, 5, cv2.LINE_AA)
+    assert (remove_rings(page) == page).all()
+
+
+def test_a_face_is_not_taken_apart() -> None:
+    page = np.zeros((300, 300), np.uint8)
+    cv2.circle(page, (150, 150), 120, 255, 5, cv2.LINE_AA)
+    for x in (105, 195):
+        cv2.ellipse(page, (x, 120), (13, 16), 0, 0, 360, 255, 4, cv2.LINE_AA)
+    cv2.ellipse(page, (150, 170), (55, 40), 0, 20, 160, 255, 5, cv2.LINE_AA)
+    assert (remove_rings(page) == page).all()
+    assert read(255 - page).text == ""
+
+
+def test_a_bubble_around_rows_is_taken_away() -> None:
+    _, test_digits = load_mnist()
+    page = np.zeros((260, 420), np.uint8)
+    angles = np.linspace(0, 2 * np.pi, 90)
+    waves = 1 + 0.03 * np.sin(7 * angles)
+    points = np.stack([210 + 195 * waves * np.cos(angles), 130 + 118 * waves * np.sin(angles)], 1)
+    cv2.polylines(page, [points.round().astype(np.int32)], True, 255, 4, cv2.LINE_AA)
+    bubble, texts = page.copy(), []
+    rng = np.random.default_rng(0)
+    for y in (60, 140):
+        chosen = rng.integers(0, len(test_digits.labels), 4)
+        for x, index in zip((100, 155, 210, 265), chosen, strict=True):
+            page = write(page, test_digits.images[index], (x, y), 58)
+        texts.append("".join(str(test_digits.labels[index]) for index in chosen))
+    assert not (remove_rings(page) & bubble).any()
+    assert read(255 - page).text.replace(" ", "").split("\n") == texts
+
+
+def test_many_marks_are_left_alone() -> None:
+    page = np.zeros((1200, 1200), np.uint8)
+    for y in range(10, 1190, 20):
+        for x in range(10, 1190, 20):
+            cv2.circle(page, (x, y), 8, 255, 1)
+            page[y - 4 : y + 4, x] = 255
+    assert (remove_rings(page) == page).all()
