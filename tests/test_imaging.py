@@ -15,14 +15,14 @@ from mnistry.imaging import find_even_level, find_polarity
 from mnistry.light import flatten_paper
 from mnistry.paper import find_page_ink
 from mnistry.segmentation import paint_marks
-from mnistry.writing import SHORTEST_PX, find_writing
+from mnistry.writing import SHORTEST_PX, find_writing, flatten_pages
 
 
 def find_marks_ink(
     picture: np.ndarray, invert: bool | None = None, name: str = ""
 ) -> tuple[np.ndarray, int, int]:
     """The ink of all marks of a picture in one, and where on the page it begins (left, top)."""
-    lines, _ = find_writing(picture, invert, picture.shape[:2], name)
+    lines = find_writing(flatten_pages(picture)[0].gray, invert, name)
     ink, (left, top) = paint_marks([mark for line in lines for mark in line])
     return ink, left, top
 

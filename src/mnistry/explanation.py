@@ -18,7 +18,7 @@ from mnistry.plots.readings import draw_seen
 from mnistry.plots.style import INK, SMALL_PT, set_figure_title, start_sized_figure
 from mnistry.segmentation import Mark, find_marks
 from mnistry.straightening import straighten
-from mnistry.writing import flatten_page
+from mnistry.writing import flatten_pages
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,7 +48,8 @@ def plot_steps(
     """The way from a picture to its digits, a panel a step.
 
     The panels are the upright picture in gray, the picture with the paper flattened, its ink, the marks
-    coloured line by line, the first lines made upright and cut into pieces, and what the network saw.
+    coloured line by line, the first lines made upright and cut into pieces, and what the network saw. Of
+    several sheets only the first is shown.
 
     Args:
         gray: the picture, (height, width) uint8, as `pictures.load_gray` gives it.
@@ -60,7 +61,7 @@ def plot_steps(
     Raises:
         ImageError: there is no ink.
     """
-    page, _ = flatten_page(gray)
+    page = flatten_pages(gray)[0].gray
     flattened = _flatten(page, invert)
     ink = find_page_ink(page, invert)
     grouped = group_lines(find_marks(ink))
@@ -100,7 +101,7 @@ def plot_first_steps(
     gray: Gray, *, invert: bool | None = None, title: str = "", figure: Figure | None = None
 ) -> Figure:
     """The steps before ink is found, where none is: arguments as for `plot_steps`."""
-    page, _ = flatten_page(gray)
+    page = flatten_pages(gray)[0].gray
     inches = WIDTH_INCHES / 2 * page.shape[0] / page.shape[1]
     figure = start_sized_figure(figure, (WIDTH_INCHES, inches + 0.75))
     for place, (caption, picture) in enumerate(((PAGE, page), (FLATTENED, _flatten(page, invert)))):

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from mnistry.acceptance import accept
 from mnistry.blanks import check_crowd, check_written
 from mnistry.cutting import Piece, cut_pieces
 from mnistry.decoding import LEAST, Cut, Path, Predict, Segment, classify_segments, find_paths
-from mnistry.errors import CrowdedError
+from mnistry.errors import CrowdedError, ImageError
 from mnistry.imaging import EDGE_LEVEL, Box, center_digit, measure_stroke
 from mnistry.judging import SeeLine, choose
 from mnistry.paper import measure_contrast
@@ -23,7 +24,7 @@ from mnistry.readings import DIGIT_NAMES, NUM_ALTERNATIVES, Digit, Line
 from mnistry.segmentation import Mark, paint_marks
 from mnistry.signs import find_signs, leave_out
 from mnistry.straightening import Strip, straighten
-from mnistry.writing import Homography, find_writing, flatten_page
+from mnistry.writing import Homography, Page, find_writing, flatten_pages
 
 MOST_PIXELS = 40_000_000  # of all strips of a page: 1,000 digits have 13,000,000
 MOST_PIECES = 5000  # of a page: 1,000 digits have 3,600
@@ -78,30 +79,55 @@ def read_page(
     Raises:
         ImageError: no ink is found.
     """
-    return _read_writing(gray, options, size or (gray.shape[0], gray.shape[1]), name)[0]
+    return [line for page in _read_pages(gray, options, size, name) for line in page.lines]
 
 
-def _read_writing(
-    gray: Gray, options: Options, size: tuple[int, int], name: str
-) -> tuple[list[Line], list[list[Mark]], Homography]:
-    """Return the lines of digits, the lines of marks that these are, and the page's way to the picture.
+class _Read(NamedTuple):
+    """A page that was read: its lines of digits, the marks of each, and the page's way to the picture."""
+
+    lines: list[Line]
+    found: list[list[Mark]]
+    to_picture: Homography
+
+
+def _read_pages(gray: Gray, options: Options, size: tuple[int, int] | None, name: str) -> list[_Read]:
+    """Return what was read of each sheet in a picture that has any writing; the others are left out.
+
+    Raises:
+        ImageError: none has.
+    """
+    size = size or (gray.shape[0], gray.shape[1])
+    read: list[_Read] = []
+    errors: list[ImageError] = []
+    for page in flatten_pages(gray, size):
+        try:
+            read.append(_read_sheet(page, options, size, name))
+        except ImageError as error:
+            errors.append(error)
+    if not read:
+        raise errors[0]
+    return read
+
+
+def _read_sheet(page: Page, options: Options, size: tuple[int, int], name: str) -> _Read:
+    """Return what was read of one sheet.
 
     Raises:
         ImageError: there is no writing.
     """
 
     def contrast() -> float:
-        return measure_contrast(flatten_page(gray)[0], options.invert)
+        return measure_contrast(page.gray, options.invert)
 
     try:
-        found, to_picture = find_writing(gray, options.invert, size, name)
-        lines = _read_lines(found, options, to_picture, size, name)
+        found = find_writing(page.gray, options.invert, name)
+        lines = _read_lines(found, options, page.to_picture, size, name)
     except CrowdedError as error:
         check_crowd(error, contrast, name)
         raise
     if options.pattern is None:
         check_written(lines, size, contrast, name)
-    return lines, found, to_picture
+    return _Read(lines, found, page.to_picture)
 
 
 def _read_lines(
@@ -200,11 +226,13 @@ def _cut_lines(
 def read_single(gray: Gray, options: Options, *, size: tuple[int, int] | None = None, name: str = "") -> Line:
     """Return the one digit of a picture that holds exactly one; arguments and errors as for `read_page`.
 
-    Where the page has one digit and nothing else that counts, it is that; else all its ink is taken for one,
-    and where that is none, it is the one that is accepted beside marks that are not, if there is just one.
+    Of several sheets it is on the first that has any. Where the page has one digit and nothing else that
+    counts, it is that; else all its ink is taken for one, and where that is none, it is the one that is
+    accepted beside marks that are not, if there is just one.
     """
     size = size or (gray.shape[0], gray.shape[1])
-    lines, found, to_picture = _read_writing(gray, options, size, name)
+    pages = _read_pages(gray, options, size, name)
+    lines, found, to_picture = next((page for page in pages if _count_accepted(page.lines)), pages[0])
     if _count_marks(lines) == 1:
         return lines[0]
     path, strip = _see_whole([mark for line in found for mark in line], options.predict)
@@ -231,6 +259,10 @@ def _is_wide(path: Path) -> bool:
 
 def _count_marks(lines: Sequence[Line]) -> int:
     return sum(len(line.digits) for line in lines)
+
+
+def _count_accepted(lines: Sequence[Line]) -> int:
+    return sum(digit.accepted for line in lines for digit in line.digits)
 
 
 def _see_whole(marks: Sequence[Mark], predict: Predict) -> tuple[Path, Strip]:

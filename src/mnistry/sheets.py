@@ -2,6 +2,7 @@
 
     find_sheet      gray -> the sheet, on a small copy of the picture
     cover_desk      what a sheet lies on, covered with paper, where its sides cannot be told
+    cover_tools     a pen that lies across a sheet's edge, covered likewise
     cover_outside   what a sheet does not show that reaches out of the picture, covered likewise
 
 A sheet is a large part of a picture that is as convex as paper and, all along its outline, brighter than
@@ -10,6 +11,8 @@ desk in another light. Where nothing is certain there is no sheet.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +46,7 @@ MOST_INK = 0.2  # so much of it, for that on the sheet, may be there: more is wr
 GRAINY = 0.3  # of the portion of such ink in all that is dark, on the sheet: with less it is grain of wood
 BROAD = 1 / 6  # of the copy's longest side: the widest strokes that a digit along the border has
 DESK_STROKES = 2.0  # widths of the strokes on the sheet that it reaches into the picture, at least
+TOOL_PX = 3  # of the copy, width of what lies across a sheet's edge
 RIM_PX = 3  # of the copy, that are covered along the sheet's edge,
 ACUTE_PX = 20  # and along the picture's border where the edge leaves it: what is left there looks like a 1
 
@@ -52,41 +56,35 @@ def find_sheet(gray: Gray) -> Sheet | None:
 
     None also where the picture shows nothing but the sheet.
     """
-    import cv2
-
-    small = _copy(gray)
+    small = copy_small(gray)
     darkest = min(float(side.min()) for side in (small[0], small[-1], small[:, 0], small[:, -1]))
     if min(small.shape) <= 2 * RING_PX[1] or (small >= darkest + LEAST_STEP).mean() < LEAST_FLAT:
         return None  # as most drawings: quick
-    paper = _clear(small)
-    slope = cv2.morphologyEx(paper, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    paper = clear(small)
     found: list[tuple[float, Sheet]] = []
-    for steepest in SLOPES:
-        numbers, stats = find_connected(slope < steepest)
-        for number in 1 + np.flatnonzero(stats[1:, 4] >= LEAST_FLAT * small.size / 2):
-            sheet = _fill_outline(numbers == number)
-            whole = find_corners(sheet, small.shape) is not None
-            if sheet.mean() < LEAST_SHEET and not whole:
-                continue
-            certainty = _measure_outline(small, sheet)
-            if not certainty or _runs_across(small, paper, sheet):
-                continue
-            # With its four corners in the picture it is beyond doubt.
-            if whole or not _is_doubtful(small, paper, sheet):
-                found.append((certainty, sheet))
+    for sheet in list_parts(paper, LEAST_FLAT / 2):
+        whole = find_corners(sheet, small.shape) is not None
+        if sheet.mean() < LEAST_SHEET and not whole:
+            continue
+        certainty = _measure_outline(small, sheet)
+        if not certainty or _runs_across(small, paper, sheet):
+            continue
+        # With its four corners in the picture it is beyond doubt.
+        if whole or not _is_doubtful(small, paper, sheet):
+            found.append((certainty, sheet))
     best = max(found, key=lambda pair: pair[0], default=(0.0, None))[1]
     # Of several sheets none is the page.
     return best if best is not None and all((best & other).any() for _, other in found) else None
 
 
-def _copy(gray: Gray) -> Gray:
+def copy_small(gray: Gray) -> Gray:
     """Return a small copy of a picture, a little softened."""
     import cv2
 
     return np.asarray(cv2.GaussianBlur(shrink(gray, COPY_PX), (0, 0), SOFTENING_PX), np.uint8)
 
 
-def _clear(small: Gray) -> Gray:
+def clear(small: Gray) -> Gray:
     """Return what is left of a copy without the writing on it."""
     return _close(small, max(5, round(STROKES * max(small.shape)) | 1))
 
@@ -97,6 +95,22 @@ def _close(levels: Gray, window: int) -> Gray:
 
     wide = cv2.morphologyEx(np.pad(levels, window), cv2.MORPH_CLOSE, np.ones((window, window), np.uint8))
     return np.ascontiguousarray(wide[window:-window, window:-window], np.uint8)
+
+
+def list_parts(paper: Gray, least: float) -> Iterator[Sheet]:
+    """Yield the parts of a copy without writing that a slope parts from the rest, each with all inside it.
+
+    Args:
+        paper: (height, width) uint8, as `clear` gives it.
+        least: portion of it that they have at least.
+    """
+    import cv2
+
+    slope = cv2.morphologyEx(paper, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    for steepest in SLOPES:
+        numbers, stats = find_connected(slope < steepest)
+        for number in 1 + np.flatnonzero(stats[1:, 4] >= least * paper.size):
+            yield _fill_outline(numbers == number)
 
 
 def _fill_outline(part: NDArray[np.bool_]) -> Sheet:
@@ -125,6 +139,16 @@ def _measure_outline(small: Gray, sheet: Sheet) -> float:
         return 0.0
     if cv2.contourArea(simple) < STRAIGHT * area:
         return 0.0
+    steps = measure_steps(small, sheet)
+    least = float(np.percentile(steps, NEARLY)) if len(steps) else 0.0
+    return least * len(steps) if least >= LEAST_STEP and np.median(steps) >= USUAL_STEP else 0.0
+
+
+def measure_steps(small: Gray, sheet: Sheet) -> NDArray[np.float32]:
+    """Return by how many gray levels a sheet is brighter than what is beside it, all along its outline."""
+    import cv2
+
+    desk = ~sheet
     levels = small.astype(np.float32)
     sides, everywhere = [], (cv2.dilate(sheet.view(np.uint8), np.ones((3, 3), np.uint8)) > 0) & desk
     for side in (sheet, desk):
@@ -134,12 +158,8 @@ def _measure_outline(small: Gray, sheet: Sheet) -> float:
         everywhere &= near > 0.5
         total = cv2.boxFilter(levels * ring, -1, (ALONG_PX, ALONG_PX), normalize=False)
         sides.append(total / np.maximum(near, 0.5))
-    if not everywhere.any():
-        return 0.0
     inside, outside = (side[everywhere] for side in sides)
-    steps = inside - outside
-    least = float(np.percentile(steps, NEARLY))
-    return least * len(steps) if least >= LEAST_STEP and np.median(steps) >= USUAL_STEP else 0.0
+    return np.asarray(inside - outside, np.float32)
 
 
 def _runs_across(small: Gray, paper: Gray, sheet: Sheet) -> bool:
@@ -149,8 +169,7 @@ def _runs_across(small: Gray, paper: Gray, sheet: Sheet) -> bool:
     """
     import cv2
 
-    depth = np.asarray((paper - small.astype(np.float32)) / np.maximum(paper, 1), np.float32)
-
+    depth, _ = find_dark(small, paper)
     inside, outside = (
         cv2.distanceTransform(side.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5) for side in (sheet, ~sheet)
     )
@@ -175,6 +194,12 @@ def _runs_across(small: Gray, paper: Gray, sheet: Sheet) -> bool:
     return float(one @ other) > ALIKE * float(np.linalg.norm(one) * np.linalg.norm(other))
 
 
+def find_dark(small: Gray, paper: Gray) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return by which portion of the paper around a copy is darker, and where that is as if by ink."""
+    depth = np.asarray((paper - small.astype(np.float32)) / np.maximum(paper, 1), np.float32)
+    return depth, (depth > INK_PORTION) & (paper > small + np.float32(INK_STEP))
+
+
 def _is_doubtful(small: Gray, paper: Gray, sheet: Sheet) -> bool:
     """Return whether a part of the picture may be something else than a sheet that reaches out of it.
 
@@ -183,8 +208,7 @@ def _is_doubtful(small: Gray, paper: Gray, sheet: Sheet) -> bool:
     """
     import cv2
 
-    depth = (paper - small.astype(np.float32)) / np.maximum(paper, 1)
-    ink = (depth > INK_PORTION) & (paper > small + np.float32(INK_STEP))
+    depth, ink = find_dark(small, paper)
     margin = np.ones((MENDED_PX, MENDED_PX), np.uint8)
     inside = cv2.erode(sheet.view(np.uint8), margin).view(np.bool_)
     outside = cv2.erode((~sheet).view(np.uint8), margin).view(np.bool_)
@@ -220,12 +244,38 @@ def cover_outside(flat: Gray, to_picture: NDArray[np.float64], shape: tuple[int,
 
 def cover_desk(gray: Gray, sheet: Sheet) -> Gray:
     """Return a picture with what a sheet lies on covered, as if the paper went on there."""
+    small = copy_small(gray)
+    return _fill(gray, small, ~sheet, _find_blank(small, sheet))
+
+
+def _find_blank(small: Gray, sheet: Sheet) -> Gray:
+    """Return where a sheet shows paper without writing, 1 or 0."""
     import cv2
 
-    small = _copy(gray)
-    blank = small >= (1 - INK_PORTION) * _clear(small)
+    blank = small >= (1 - INK_PORTION) * clear(small)
     inner = cv2.erode(sheet.view(np.uint8), np.ones((MENDED_PX, MENDED_PX), np.uint8)) > 0
-    return _fill(gray, small, ~sheet, (inner & blank).view(np.uint8))
+    return (inner & blank).view(np.uint8)
+
+
+def cover_tools(gray: Gray, sheet: Sheet) -> Gray:
+    """Return a picture with what lies on a sheet and reaches beyond it covered: a pen, no printed line."""
+    import cv2
+
+    small = copy_small(gray)
+    dark = find_dark(small, clear(small))[1] & sheet
+    outline = cv2.erode(sheet.view(np.uint8), np.ones((2 * RIM_PX + 1, 2 * RIM_PX + 1), np.uint8)) == 0
+    numbers, _ = find_connected(dark)
+    reaching = np.unique(numbers[outline & dark])
+    tools = [number for number in reaching.tolist() if _is_tool(outline & (numbers == number))]
+    if not tools:
+        return gray
+    return _fill(gray, small, np.isin(numbers, tools), _find_blank(small, sheet))
+
+
+def _is_tool(contact: NDArray[np.bool_]) -> bool:
+    """Return whether a mark reaches a sheet's outline at one place, and is no thin line there."""
+    _, stats = find_connected(contact)
+    return len(stats) == 2 and int(stats[1, 4]) >= TOOL_PX * RIM_PX
 
 
 def _grow(mask: Gray, across_px: int, down_px: int) -> Gray:

@@ -1,19 +1,20 @@
-"""Where the writing is in a picture: the page as seen from straight above, and its lines of marks."""
+"""Where the writing is in a picture: its pages as seen from straight above, and their lines of marks."""
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistry.corners import complete_corners, find_corners, flatten_sheet
+from mnistry.corners import Sheet, complete_corners, find_corners, flatten_sheet
 from mnistry.errors import ImageError
 from mnistry.grouping import LEAST_HEIGHT_PX, group_lines
 from mnistry.paper import enlarge, find_page_ink
 from mnistry.pictures import Gray, shrink
+from mnistry.scraps import find_scraps
 from mnistry.segmentation import Mark, find_marks
-from mnistry.sheets import cover_desk, cover_outside, find_sheet
+from mnistry.sheets import cover_desk, cover_outside, cover_tools, find_sheet
 
 LONGEST_PX = 1600
 SHORTEST_PX = 200  # smaller pictures are enlarged first
@@ -23,37 +24,60 @@ LEAST_PX = 10  # length of the largest mark on a page that holds any writing
 Homography: TypeAlias = NDArray[np.float64]  # (3, 3), of (x, y, 1)
 
 
-def flatten_page(gray: Gray) -> tuple[Gray, Homography]:
-    """Return the page that is read, and the (3, 3) map from its (x, y, 1) to those of the picture `gray`.
+class Page(NamedTuple):
+    """What is read: a sheet from straight above, and the map from its (x, y, 1) to those of the picture."""
+
+    gray: Gray
+    to_picture: Homography
+
+
+def flatten_pages(gray: Gray, size: tuple[int, int] | None = None) -> list[Page]:
+    """Return the pages that are read of a picture: one, unless there are several sheets on a dark desk.
 
     A large picture is made smaller, a small one larger; of a sheet on a desk only the sheet is left, as seen
-    from straight above, or, if it is not in the picture as a whole, as it is. In a cutting of fewer pixels
-    than LEAST_DESK_PX no sheet is looked for.
+    from straight above, or, if its corners cannot be told, as it is, with the desk covered. In a cutting of
+    fewer pixels than LEAST_DESK_PX no sheet is looked for.
+
+    Args:
+        gray: the picture, (height, width) uint8.
+        size: (height, width) in pixels that the maps go to; by default those of `gray`.
     """
     page = enlarge(shrink(gray, LONGEST_PX), SHORTEST_PX)
-    to_picture = np.diag([gray.shape[1] / page.shape[1], gray.shape[0] / page.shape[0], 1.0])
-    sheet = find_sheet(page) if min(gray.shape) >= LEAST_DESK_PX else None
-    if sheet is None:
-        return page, to_picture
+    height, width = size or (gray.shape[0], gray.shape[1])
+    to_picture = np.diag([width / page.shape[1], height / page.shape[0], 1.0])
+    if min(gray.shape) < LEAST_DESK_PX:
+        return [Page(page, to_picture)]
+    sheet = find_sheet(page)
+    if sheet is not None:
+        flat, to_page = _flatten(page, sheet)
+        return [Page(flat, to_picture @ to_page)]
+    pages = []
+    for scrap in find_scraps(page):
+        covered, corners = cover_desk(cover_tools(page, scrap), scrap), find_corners(scrap, page.shape)
+        flat, to_page = (covered, np.eye(3)) if corners is None else flatten_sheet(covered, corners)
+        pages.append(Page(flat, to_picture @ to_page))
+    return pages or [Page(page, to_picture)]
+
+
+def _flatten(page: Gray, sheet: Sheet) -> tuple[Gray, Homography]:
+    """Return a sheet from straight above, or else with what it lies on covered, and its map to the page."""
+    page = cover_tools(page, sheet)
     corners = find_corners(sheet, page.shape)
     whole = corners is not None
     if corners is None:
         corners = complete_corners(sheet, page.shape)
     if corners is None:
-        return cover_desk(page, sheet), to_picture
+        return cover_desk(page, sheet), np.eye(3)
     flat, to_page = flatten_sheet(page, corners)
-    return flat if whole else cover_outside(flat, to_page, page.shape), to_picture @ to_page
+    return flat if whole else cover_outside(flat, to_page, page.shape), to_page
 
 
-def find_writing(
-    gray: Gray, invert: bool | None, size: tuple[int, int], name: str
-) -> tuple[list[list[Mark]], Homography]:
-    """Return a page's lines of marks, and the map from their (x, y, 1) to those in a picture of `size`.
+def find_writing(page: Gray, invert: bool | None = None, name: str = "") -> list[list[Mark]]:
+    """Return a page's lines of marks.
 
     Raises:
         ImageError: there are none but grain, or more than can be read.
     """
-    page, to_picture = flatten_page(gray)
     marks = find_marks(find_page_ink(page, invert, name), name)
     if not marks:
         raise ImageError(
@@ -67,4 +91,4 @@ def find_writing(
             f"and {LEAST_PX} long, so what stands out is the grain of the paper, or left of printed lines. "
             "Photograph the digits from nearer or in better light"
         )
-    return lines, np.diag([size[1] / gray.shape[1], size[0] / gray.shape[0], 1.0]) @ to_picture
+    return lines

@@ -23,7 +23,7 @@ from mnistry.straightening import straighten
 from mnistry.synthesis import cameras, papers
 from mnistry.synthesis.pages import make_page
 from mnistry.synthesis.shapes import SIGN
-from mnistry.writing import LONGEST_PX, find_writing
+from mnistry.writing import LONGEST_PX, find_writing, flatten_pages
 
 BLANK = 0.12  # portion of pages
 SHADED = 0.25  # portion of the others that lie in a shadow with an edge; of blank ones twice as many
@@ -83,8 +83,9 @@ def _cut_page(digits: Dataset, rng: np.random.Generator) -> Iterator[tuple[Gray,
 def _list_segments(image: NDArray[np.uint8], truth: Sequence[tuple[Box, int]]) -> Iterator[tuple[int, Gray]]:
     """Yield the label and the image of every segment of a picture that surely is a digit, or none."""
     gray, size = load_shrunk(image, LONGEST_PX)
+    flat, to_picture = flatten_pages(gray, size)[0]
     try:
-        lines, to_picture = find_writing(gray, None, size, "")
+        lines = find_writing(flat)
     except ImageError:
         return
     boxes = np.array([box for box, _ in truth], np.float64).reshape(-1, 4)

@@ -24,7 +24,7 @@ from mnistry.synthesis.outliers import make_letters
 from mnistry.synthesis.pages import Page, make_page
 from mnistry.synthesis.segments import BASE_PX, compose_line, compose_word
 from mnistry.synthesis.shapes import SIGN
-from mnistry.writing import LONGEST_PX, find_writing
+from mnistry.writing import LONGEST_PX, find_writing, flatten_pages
 
 WIDTH_PX = 256
 MOST_DIGITS = 8
@@ -136,8 +136,9 @@ def cut_lines(page: Page, rng: np.random.Generator) -> Iterator[tuple[Gray, list
             image = np.asarray(cv2.resize(image, None, fx=portion, fy=portion, interpolation=cv2.INTER_AREA))
             boxes *= portion
     gray, size = load_shrunk(image, LONGEST_PX)
+    flat, to_picture = flatten_pages(gray, size)[0]
     try:
-        lines, to_picture = find_writing(gray, None, size, "")
+        lines = find_writing(flat)
     except ImageError:
         return
     # From picture to page, where the marks are.
