@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from mnistry.decoding import Path
+from mnistry.decoding import Path, Segment
 from mnistry.imaging import Box
 from mnistry.straightening import STRIP_PX
 
 COMPANY, COMPANY_PORTION, COMPANY_ODDS = 2, 0.6, 6.0  # see `accept`
 WORD_GAP = 0.6  # digits' heights, between words
-LETTERS, LETTER_PORTION = 3, 0.45  # so many marks, at least so many digits' heights high, may be a word,
-WORD_PORTION = 0.4  # and are if this portion of them is no digit
+LETTERS, LETTER_PORTION = (
+    3,
+    0.45,
+)  # so many marks, of at least this portion of its height, may be a word,
+REFUSED_PORTION = 0.25  # and are if this portion of them is no digit,
+WORD_PORTION = 0.4  # and so many together with the doubts about the others;
 VOUCHED = (0.85, 0.999)  # probability of each of its digits, for who sees the line uncut, from which it is no
 # word: where at most half of its marks are no digit, as in a sum, and where more are
 
@@ -21,9 +25,8 @@ def accept(path: Path, threshold: float) -> list[bool]:
     """Return for every segment whether it is accepted as a digit.
 
     It is where a digit is likelier than none, and reaches the threshold. In the company of at least COMPANY
-    accepted digits, which are most of the line, it may be COMPANY_ODDS times less likely. And in a word with
-    enough marks that are no digits none is, unless who sees the line uncut is sure of the others: the l of
-    "hello" is no 1.
+    accepted digits, which are most of the line, it may be COMPANY_ODDS times less likely. And in a word of
+    letters none is: the l of "hello" is no 1.
     """
     confident = [segment.digit and segment.confidence >= segment.none for segment in path.segments]
     digits = sum(segment.digit for segment in path.segments)
@@ -34,13 +37,25 @@ def accept(path: Path, threshold: float) -> list[bool]:
         enough = alone or (segment.digit and helped and COMPANY_ODDS * segment.confidence >= segment.none)
         accepted.append(enough and segment.confidence >= threshold)
     for word in split_words([segment.box for segment in path.segments]):
-        large = [index for index in word if path.segments[index].box[3] >= LETTER_PORTION * STRIP_PX]
-        refused = sum(not (confident[index] or accepted[index]) for index in large)
-        seen = [path.segments[index].seen for index in word if accepted[index]]
-        is_seen = bool(seen) and min(seen) >= VOUCHED[2 * refused > len(large)]
-        if len(large) >= LETTERS and refused >= WORD_PORTION * len(large) and not is_seen:
+        likely = [confident[index] or accepted[index] for index in word]
+        if _is_of_letters([path.segments[index] for index in word], likely):
             accepted = [answer and index not in word for index, answer in enumerate(accepted)]
     return accepted
+
+
+def _is_of_letters(word: Sequence[Segment], likely: Sequence[bool]) -> bool:
+    """Return whether enough marks of a word are not likely digits, or doubtful ones for who sees it uncut.
+
+    Not where that one is sure of all that are likely.
+    """
+    least = LETTER_PORTION * max(segment.box[3] for segment in word)
+    large = [pair for pair in zip(word, likely, strict=True) if pair[0].box[3] >= least]
+    refused = sum(not answer for _, answer in large)
+    doubts = refused + sum(1 - segment.seen for segment, answer in large if answer and segment.seen)
+    seen = [segment.seen for segment, answer in zip(word, likely, strict=True) if answer]
+    sure = bool(seen) and min(seen) >= VOUCHED[2 * refused > len(large)]
+    few = len(large) < LETTERS or refused < REFUSED_PORTION * len(large)
+    return not few and not sure and doubts >= WORD_PORTION * len(large)
 
 
 def split_words(boxes: Sequence[Box]) -> list[list[int]]:

@@ -32,7 +32,10 @@ ROUNDING = 1e-6  # pixels
 MOST_PARTS = 3  # of a broken digit
 WIDEST = 1.3  # of one digit: width per height
 MOST_FORCED = 8.0  # price of a reading that fits a pattern more than that of the free one
-LEAST_FORCED = 0.001  # confidence of each of its digits
+LEAST_FORCED = 0.001  # confidence of each of its digits, at least,
+MEAN_FORCED = (
+    0.75  # and in the geometric mean, for a line with marks that are no digits beside a line that fits
+)
 WAYS = 16  # to read a line, between which what sees it uncut decides too
 
 
@@ -46,8 +49,9 @@ class Options:
         threshold: confidence, 0..1, from which a digit is accepted.
         class_names: what to call the classes.
         pattern: what the digits of every line are known to match: the most probable reading that does is
-            accepted whatever its confidence, unless it is far less probable than the free one; where none
-            does, nothing is. `Line.free_text` then has what would have been read without it.
+            accepted whatever its confidence, unless it is far less probable than the free one, or the line
+            seems to be words beside one that fits; where none does, nothing is. `Line.free_text` then has
+            what would have been read without it.
         see_line: the ink of a line -> the probabilities of what sees it uncut (see `sequences`); None
             without that.
     """
@@ -165,12 +169,14 @@ def _read_lines(
         for path, strip in zip(paths, strips, strict=True)
     ]
     if options.pattern is not None:
-        for index, line in enumerate(lines):
-            matches = find_matches(*line, options.pattern, options.class_names, WAYS)
-            match, free = None, answers[index]
-            if matches:
-                match = choose(matches, line, inks[index], options.predict, options.see_line, options.fits)
-            if match is None or _is_forced(match, paths[index]):
+        matches = [
+            _find_match(line, ink, options.pattern, options) for line, ink in zip(lines, inks, strict=True)
+        ]
+        firm = any(match is not None and not _is_weak(match) for match in matches)
+        for index, (match, path) in enumerate(zip(matches, paths, strict=True)):
+            free = answers[index]
+            beside = firm and match is not None and _is_weak(match) and _is_odd(match, path)
+            if match is None or beside or _is_forced(match, path):
                 refused = tuple(replace(digit, accepted=False) for digit in free.digits)
                 accepted = tuple(digit.accepted for digit in free.digits)
                 answers[index] = Line(refused, free_text=free.text, free=accepted)
@@ -186,10 +192,27 @@ def _find_path(line: Cut, ink: Gray, options: Options) -> Path:
     return choose(paths, line, ink, options.predict, options.see_line, lambda labels: True)
 
 
+def _find_match(line: Cut, ink: Gray, pattern: re.Pattern[str], options: Options) -> Path | None:
+    """Return the best way to read a line of this ink as a pattern has it; None where there is none."""
+    ways = find_matches(*line, pattern, options.class_names, WAYS)
+    return choose(ways, line, ink, options.predict, options.see_line, options.fits) if ways else None
+
+
 def _is_forced(match: Path, free: Path) -> bool:
     """Return whether a reading that fits a pattern is none that the picture allows."""
     least = min((segment.confidence for segment in match.segments if segment.digit), default=1.0)
     return least < LEAST_FORCED or match.price + match.doubt > free.price + free.doubt + MOST_FORCED
+
+
+def _is_weak(match: Path) -> bool:
+    """Return whether the digits of a reading that fits a pattern are not confident, all in all."""
+    confidences = [segment.confidence for segment in match.segments if segment.digit]
+    return math.prod(confidences) < MEAN_FORCED ** len(confidences)
+
+
+def _is_odd(match: Path, free: Path) -> bool:
+    """Return whether the free reading is another, and has marks that are no digits, as words have."""
+    return match.labels != free.labels and not all(segment.digit for segment in free.segments)
 
 
 def _count(paths: Sequence[Path]) -> int:
