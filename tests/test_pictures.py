@@ -65,6 +65,9 @@ def test_a_pipe_on_standard_input_is_read_although_it_cannot_seek() -> None:
         (np.array([[False, True]]), [[0, 255]]),
         (np.array([[0, 200]], np.int64), [[0, 200]]),
         (np.array([[0, 257, 65535]], np.uint16), [[0, 1, 255]]),
+        (np.array([[0, 2048, 4095]], np.uint16), [[0, 128, 255]]),  # a camera's 12 bits
+        (np.array([[0, 200]], np.uint16), [[0, 200]]),
+        (np.array([[0, 1]], np.int64), [[0, 255]]),  # a mask
         (np.array([[[7], [9]]], np.uint8), [[7, 9]]),
         (np.full((1, 2, 3), 9, np.uint8), [[9, 9]]),
     ],

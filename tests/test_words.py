@@ -35,3 +35,10 @@ def test_a_pattern_takes_its_number_alone_out_of_an_address() -> None:
     reading = read(page, pattern=r"\d{5}")
     assert reading.text.strip().replace(" ", "") == "52417"
     assert [line.text for line in reading.lines if line.text] == ["52417"]
+
+
+@pytest.mark.parametrize("density", [0.0005, 0.002, 0.008])
+def test_specks_of_a_scan_in_black_and_white_change_nothing(density: float) -> None:
+    page = np.where(write([("", "47358", 40), ("", "206419", 60)], 500, 1.0) < 128, 0, 255).astype(np.uint8)
+    page[np.random.default_rng(0).random(page.shape) < density] = 0
+    assert read(page).text.replace(" ", "") == "47358\n206419"

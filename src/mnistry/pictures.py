@@ -78,7 +78,7 @@ def load_gray(source: Source) -> Gray:
     Args:
         source: a path; the bytes of an image file or an open binary file; a PIL image; or an array of
             shape (h, w), (h, w, 1), (h, w, 3) RGB or (h, w, 4) RGBA, of bool, of float in 0..1, or of
-            integers in 0..255 (or in 0..65535: 16-bit).
+            integers in 0..255, or of 10, 12, 14 or 16 bits, or 0 and 1 (in uint8 all are in 0..255).
 
     Coloured pictures are projected on the line in colour space that leads from the paper to the ink, so
     yellow on white or red on black keeps its contrast, which luminance would lose.

@@ -12,6 +12,7 @@ from mnistry.errors import ImageError
 Gray: TypeAlias = NDArray[np.uint8]
 
 MAX_PIXELS = 120_000_000  # what is decoded within about 2 s on one core, and 500 MB
+DEPTHS = (1, 255, 1023, 4095, 16383, 65535)  # the largest values of 1, 8, 10, 12, 14 and 16 bits
 BAND_PIXELS = 4_000_000  # that are made smaller at a time
 
 
@@ -98,10 +99,13 @@ def to_uint8(pixels: NDArray[Any]) -> Gray:
 
 
 def find_scale(dtype: np.dtype[Any], low: Any, high: Any) -> np.float32:
-    """Return what to multiply values with that lie in low..high, to have them in 0..255."""
+    """Return what to multiply values with that lie in low..high, to have them in 0..255.
+
+    Integers are of the least usual depth that holds them: 1, 8, 10, 12, 14 or 16 bits.
+    """
     if dtype == np.bool_:
         return np.float32(255)
-    largest = 1 if dtype.kind == "f" else (255 if high <= 255 and dtype != np.uint16 else 65535)
+    largest = 1 if dtype.kind == "f" else next((top for top in DEPTHS if high <= top), DEPTHS[-1])
     if not (low >= 0 and high <= largest):  # false for NaN too
         raise ImageError(
             f"its values lie in {low}..{high} ({dtype}); expected floats in 0..1, integers in "

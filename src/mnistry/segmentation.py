@@ -23,6 +23,7 @@ MUCH_GRAIN = 30  # marks
 FEW_MARKS = 3  # large ones are writing, one or two may be anything,
 GRAIN_HEIGHTS = 4.0  # times as high as grain,
 GRAIN_LEVEL = 190  # whose ink has less than this level in the mean
+POINT_PX, MOST_POINTS = 3, 0.95  # or such a portion of it is not larger
 DIRT_PORTION = 0.12  # of the digits' height: a mark less long is dirt
 FRAME_PORTION = 0.5  # of the picture's side
 RIM_HEIGHTS = 3.0  # of the digits: what is longer along a border is none
@@ -137,8 +138,8 @@ def see_past_grain(
 ) -> float:
     """Return the typical height again, or, where that is of grain, the height of most of the ink's area.
 
-    Grain is fainter than writing: its marks just reach the threshold. `areas` are of the marks' ink, `sums`
-    of its levels.
+    Grain is fainter than writing, as its marks just reach the threshold, or, in a scan of black and white,
+    nearly all of it are points. `areas` are of the marks' ink, `sums` of its levels.
     """
     order = np.argsort(boxes[:, 3], kind="stable")
     heights, total = boxes[order, 3], np.cumsum(areas[order])
@@ -146,7 +147,9 @@ def see_past_grain(
     if height <= GRAIN_HEIGHTS * typical or np.count_nonzero(heights > height / 2) < FEW_MARKS:
         return typical
     small = boxes[:, 3] < height / GRAIN_HEIGHTS
-    return height if sums[small].sum() < GRAIN_LEVEL * areas[small].sum() else typical
+    faint = sums[small].sum() < GRAIN_LEVEL * areas[small].sum()
+    points = (boxes[small, 2:].max(axis=1) <= POINT_PX).mean() >= MOST_POINTS
+    return height if faint or points else typical
 
 
 def _is_frame(box: Sequence[int], shape: tuple[int, ...]) -> bool:
