@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from drawing import write_rows
+from mnistry import read
 from mnistry.grouping import group_lines
 from mnistry.segmentation import Mark, find_marks
 
@@ -109,3 +111,11 @@ def test_a_line_along_three_rows_is_no_mark() -> None:
         for x in range(80, 380, 60):
             ink[y : y + 60, x : x + 8] = 255
     assert boxes_of(find_marks(ink))[:, 0].min() == 80
+
+
+@pytest.mark.parametrize("density", [0.0005, 0.002, 0.008])
+def test_specks_of_a_scan_in_black_and_white_change_nothing(density: float) -> None:
+    light = write_rows([("", "47358", 40), ("", "206419", 60)], 500, 1.0)
+    page = np.where(light < 128, 0, 255).astype(np.uint8)
+    page[np.random.default_rng(0).random(page.shape) < density] = 0
+    assert read(page).text.replace(" ", "") == "47358\n206419"

@@ -200,7 +200,10 @@ def _open_regular_file(path: Path) -> BinaryIO:
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
-            raise ImageError("it is a folder without pictures. Name image files, or a folder that holds some")
+            raise ImageError(
+                "it is a folder. Name image files; `mnistry read` also takes a folder that holds some, "
+                "and in Python its files are read one by one"
+            )
         if not stat.S_ISREG(status.st_mode):
             raise ImageError("it is a pipe, socket or device; expected an image file. Save the picture first")
         if status.st_size == 0:
