@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mnistry import load_mnist, read
-from mnistry.frames import remove_rings
+from mnistry.frames import remove_frames, remove_rings
 
 
 def ring(size: tuple[int, int] = (200, 300)) -> np.ndarray:
@@ -90,3 +90,25 @@ def test_many_marks_are_left_alone() -> None:
             cv2.circle(page, (x, y), 8, 255, 1)
             page[y - 4 : y + 4, x] = 255
     assert (remove_rings(page) == page).all()
+
+
+def test_the_shadow_along_two_sides_of_a_note_is_taken_away() -> None:
+    page = draw_shadow()
+    assert (remove_frames(page)[draw_shadow(digits="") > 0] < 96).all()
+    assert read(255 - page).text.replace(" ", "") == "47"
+
+
+def test_a_7_with_nothing_under_it_stays() -> None:
+    page = np.zeros((200, 200), np.uint8)
+    cv2.polylines(page, [np.array([(60, 50), (130, 50), (130, 160)])], False, 255, 6, cv2.LINE_AA)
+    assert (remove_frames(page) == page).all()
+
+
+def draw_shadow(digits: str = "47") -> np.ndarray:
+    """Digits, and two lines that meet right of them and below; bright on 0."""
+    _, test = load_mnist()
+    page = np.zeros((320, 420), np.uint8)
+    cv2.polylines(page, [np.array([(60, 280), (360, 276), (364, 40)])], False, 160, 5, cv2.LINE_AA)
+    for place, digit in enumerate(digits):
+        page = write(page, test.images[test.labels == int(digit)][0], (110 + 80 * place, 110), 90)
+    return page

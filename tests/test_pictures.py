@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from drawing import draw_seven, encode
-from mnistry import ImageError, imaging, pictures
+from mnistry import ImageError, imaging, pictures, read
 from mnistry.paper import find_page_ink
 
 MODES = {
@@ -248,3 +248,16 @@ def test_damaged_bytes_give_a_picture_or_an_image_error(position: int, values: b
 
 
 # ---- ink --------------------------------------------------------------------------------------------
+
+
+def test_ink_on_a_note_of_another_colour_than_its_wall_is_seen() -> None:
+    """Between yellow and the white of the wall there is more blue than between blue ink and yellow."""
+    wall = np.full((300, 400, 3), (232, 230, 226), np.uint8)
+    wall[60:240, 90:310] = (236, 208, 72)
+    seven = draw_seven(120, 100, pen_px=5) == 0
+    note = wall[90:210, 150:250]
+    note[seven] = (44, 58, 120)
+    gray = pictures.load_gray(wall).astype(int)
+    field = gray[90:210, 150:250]
+    assert abs(np.median(field[seven]) - np.median(field[~seven])) > 100
+    assert read(wall).text == "7"

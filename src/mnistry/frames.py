@@ -21,6 +21,7 @@ from mnistry.rules import FRAME_END, MARK_LEVEL, erase, find_rules, shear
 LEAST_FRAME_PX = 24  # height of a box that digits stand in
 BAND = 0.2  # of a box's height and width, along its sides: there its outline lies
 OUTLINED = 0.85  # of each side has ink in that band
+THIN = 0.15  # of the box around two sides of a note is their shadow
 CONTENT_HEIGHT = 0.35  # of a box's: so high is a mark, if anything is written in it
 ROW_HEIGHT, ROW_MARKS = 0.04, 3  # or so many marks so high, of a table, or of several rows in a box
 LEAST_CONTENT = 0.03  # of underlined writing's area is ink that is not the line
@@ -41,7 +42,7 @@ def remove_frames(ink: Gray) -> Gray:
     """Return the ink without boxes and tables around the writing, and without lines that it stands on.
 
     A box is taken away where something is written in it, and empty ones like it with it: alone, a rectangle
-    may be a 0.
+    may be a 0. So are two lines that meet, as the shadow along two sides of a note.
     """
     labels, stats = find_connected(ink >= MARK_LEVEL)
     full: list[tuple[tuple[slice, slice], Gray]] = []
@@ -63,6 +64,11 @@ def remove_frames(ink: Gray) -> Gray:
             written = (ink[inside] >= MARK_LEVEL) & (lines == 0)
             written = written[down : height - down, across : width - across]
             (full if _is_written(written) else empty).append((inside, lines))
+        elif min(width, height) >= LEAST_FRAME_PX and _is_corner(sides, mark):
+            down, across = height // 10, width // 10
+            written = (ink[inside] >= MARK_LEVEL) & ~mark
+            if _is_written(written[down : height - down, across : width - across]):
+                full.append((inside, np.where(mark, ink[inside], np.uint8(0))))
         elif width >= UNDERLINED * height and (sides[0] or sides[1]):
             lines = _find_lines(np.where(mark, ink[inside], np.uint8(0)), 1, 0)
             if lines is not None and (mark & (lines == 0)).mean() >= LEAST_CONTENT:
@@ -92,6 +98,12 @@ def _find_sides(mark: NDArray[np.bool_]) -> tuple[bool, bool, bool, bool]:
     bands = (mark[:rows].any(0), mark[-rows:].any(0), mark[:, :columns].any(1), mark[:, -columns:].any(1))
     upper, lower, left, right = (bool(band.mean() >= OUTLINED) for band in bands)
     return upper, lower, left, right
+
+
+def _is_corner(sides: tuple[bool, bool, bool, bool], mark: NDArray[np.bool_]) -> bool:
+    """Return whether a mark is two thin lines that meet, as the shadow beside a note is."""
+    upper, lower, left, right = sides
+    return (upper or lower) and (left or right) and bool(mark.mean() <= THIN)
 
 
 def _find_lines(mark: Gray, level: int, upright: int) -> Gray | None:

@@ -13,6 +13,8 @@ Gray: TypeAlias = NDArray[np.uint8]
 
 MAX_PIXELS = 120_000_000  # what is decoded within about 2 s on one core, and 500 MB
 DEPTHS = (1, 255, 1023, 4095, 16383, 65535)  # the largest values of 1, 8, 10, 12, 14 and 16 bits
+COLOURS_PX, AROUND_PX = 256, 31  # of the copy on which colours are looked at, and of what is around a stroke
+LEAST_SEEN = 0.5  # of the contrast of strokes to what is around them, in gray
 BAND_PIXELS = 4_000_000  # that are made smaller at a time
 
 
@@ -141,14 +143,23 @@ def to_gray(pixels: Gray) -> Gray:
     import cv2
 
     # The direction is found on a small copy: averaged colours are free of sensor and JPEG colour noise.
-    colours = shrink(pixels, 256).reshape(-1, 3).astype(np.float32)
-    deviations = colours - np.median(colours, axis=0)
-    strengths = np.abs(deviations).max(axis=1)
-    ink = deviations[strengths >= strengths.max() / 2]
-    direction = np.linalg.eigh(ink.T @ ink)[1][:, -1]  # of the largest eigenvalue; its sign is arbitrary
-    direction *= (1 if direction.sum() >= 0 else -1) / np.abs(direction).sum()
+    small = shrink(pixels, COLOURS_PX)
+    direction, _ = _find_direction(small - np.median(small, axis=(0, 1)))
+    # A note of another colour than its wall is no ink: what is written on it must be seen as well.
+    _, ink = _find_direction(small - cv2.medianBlur(small, AROUND_PX).astype(np.float32))
+    if np.abs(ink @ direction).sum() < LEAST_SEEN * np.linalg.norm(ink, axis=1).sum():
+        direction, _ = _find_direction(ink)
+    direction = direction * ((1 if direction.sum() >= 0 else -1) / np.abs(direction).sum())
     offset = -255 * direction[direction < 0].sum()
     return np.asarray(cv2.transform(pixels, np.append(direction, offset)[None]), np.uint8)
+
+
+def _find_direction(deviations: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the unit vector in colour space along which strong deviations lie, and these."""
+    deviations = deviations.reshape(-1, 3).astype(np.float32)
+    strengths = np.abs(deviations).max(axis=1)
+    strong = deviations[strengths >= strengths.max() / 2]
+    return np.linalg.eigh(strong.T @ strong)[1][:, -1], strong  # of the largest eigenvalue; either sign
 
 
 def lay_over_paper(rgba: Gray) -> Gray:
