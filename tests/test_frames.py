@@ -112,3 +112,44 @@ def draw_shadow(digits: str = "47") -> np.ndarray:
     for place, digit in enumerate(digits):
         page = write(page, test.images[test.labels == int(digit)][0], (110 + 80 * place, 110), 90)
     return page
+
+
+@pytest.mark.parametrize("reach", [(0, 45), (32, 40), (-20, 40)])
+def test_a_stroke_in_a_zero_stays_however_it_leans(reach: tuple[int, int]) -> None:
+    x, y = reach
+    page = np.zeros((300, 300), np.uint8)
+    cv2.ellipse(page, (150, 150), (60, 90), 0, 0, 360, 255, 6, cv2.LINE_AA)
+    cv2.line(page, (150 - x, 150 - y), (150 + x, 150 + y), 255, 5, cv2.LINE_AA)
+    assert (remove_rings(page) == page).all()
+    assert read(255 - page).text == "0"
+
+
+def test_what_stands_in_the_loop_of_a_6_or_an_8_takes_nothing_away() -> None:
+    six = np.zeros((300, 300), np.uint8)
+    cv2.circle(six, (150, 200), 70, 255, 6, cv2.LINE_AA)
+    cv2.ellipse(six, (190, 190), (110, 150), 0, 180, 250, 255, 6, cv2.LINE_AA)
+    cv2.line(six, (150, 170), (150, 225), 255, 6, cv2.LINE_AA)
+    eight = np.zeros((300, 300), np.uint8)
+    cv2.ellipse(eight, (150, 90), (50, 55), 0, 0, 360, 255, 6, cv2.LINE_AA)
+    cv2.ellipse(eight, (150, 210), (60, 65), 0, 0, 360, 255, 6, cv2.LINE_AA)
+    cv2.line(eight, (150, 70), (150, 115), 255, 6, cv2.LINE_AA)
+    for page in (six, eight):
+        assert (remove_rings(page) == page).all()
+
+
+def test_an_outlined_zero_keeps_both_its_lines() -> None:
+    page = np.zeros((300, 300), np.uint8)
+    cv2.ellipse(page, (150, 150), (80, 110), 0, 0, 360, 255, 4, cv2.LINE_AA)
+    cv2.ellipse(page, (150, 150), (50, 80), 0, 0, 360, 255, 4, cv2.LINE_AA)
+    cv2.ellipse(page, (150, 150), (68, 98), 0, 0, 360, 255, 4, cv2.LINE_AA)
+    assert (remove_rings(page) == page).all()
+
+
+def test_a_1_in_a_circle_beside_numbers_as_high_is_read() -> None:
+    page = np.zeros((200, 640), np.uint8)
+    _, test = load_mnist()
+    for place, digit in enumerate("4735"):
+        page = write(page, test.images[test.labels == int(digit)][0], (20 + 95 * place, 55), 90)
+    cv2.line(page, (530, 132), (546, 66), 255, 7, cv2.LINE_AA)
+    cv2.ellipse(page, (538, 99), (45, 62), 0, 0, 360, 255, 4, cv2.LINE_AA)
+    assert read(255 - page).text.replace(" ", "") == "47351"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -135,3 +138,36 @@ def test_a_light_page_has_no_scraps() -> None:
     assert find_scraps(write("4735")) == []
     assert find_scraps(np.full((1, 3000), 255, np.uint8)) == []
     assert find_scraps(np.full((300, 300), 30, np.uint8)) == []
+
+
+def test_light_writing_beside_a_card_is_not_covered() -> None:
+    _, test = load_mnist()
+    board = lay((write("47", (180, 180)), np.ones((180, 180), np.bool_), (640, 30)), desk=40)
+    for place, digit in enumerate("2086"):
+        image = test.images[np.flatnonzero(test.labels == int(digit))[1]]
+        field = board[270:400, 100 + 150 * place : 230 + 150 * place]
+        np.maximum(field, cv2.resize(image, (130, 130), interpolation=cv2.INTER_CUBIC), out=field)
+    assert find_scraps(board) == []
+    assert "2086" in read(board).text.replace(" ", "")
+
+
+@pytest.mark.parametrize("text", ["473", "4735"])
+def test_two_notes_are_read_with_little_and_with_much_writing(text: str) -> None:
+    def note(first: str, second: str) -> np.ndarray:
+        return np.vstack([write(first, (200, 310))[50:190], write(second, (200, 310))[50:190]])
+
+    half = len(text) // 2
+    square = np.ones((280, 310), np.bool_)
+    photo = lay((note(text, ""), square, (60, 90)), (note(text[:half], text[half:]), square, (480, 90)))
+    lines = [line.text.replace(" ", "") for line in read(photo).lines]
+    assert lines == [text[:4], text[:half], text[half:]]
+
+
+def test_python_m_mnistry_is_the_command(tmp_path) -> None:
+    path = tmp_path / "card.png"
+    cv2.imwrite(str(path), lay((write("4735"), cut("round"), (200, 100))))
+    done = subprocess.run(
+        [sys.executable, "-m", "mnistry", "read", str(path)], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[0] == "4735"

@@ -11,10 +11,8 @@ from mnistry.straightening import STRIP_PX
 
 COMPANY, COMPANY_PORTION, COMPANY_ODDS = 2, 0.6, 6.0  # see `accept`
 WORD_GAP = 0.6  # digits' heights, between words
-LETTERS, LETTER_PORTION = (
-    3,
-    0.45,
-)  # so many marks, of at least this portion of its height, may be a word,
+LETTERS = 3  # so many marks
+LETTER_PORTION = 0.45  # of at least this portion of the highest one's height may be a word,
 REFUSED_PORTION = 0.25  # and are if this portion of them is no digit,
 WORD_PORTION = 0.4  # and so many together with the doubts about the others;
 VOUCHED = (0.85, 0.999)  # probability of each of its digits, for who sees the line uncut, from which it is no
@@ -26,7 +24,7 @@ def accept(path: Path, threshold: float) -> list[bool]:
 
     It is where a digit is likelier than none, and reaches the threshold. In the company of at least COMPANY
     accepted digits, which are most of the line, it may be COMPANY_ODDS times less likely. And in a word of
-    letters none is: the l of "hello" is no 1.
+    letters none is, unless who sees the line uncut is sure of it: the l of "hello" is no 1.
     """
     confident = [segment.digit and segment.confidence >= segment.none for segment in path.segments]
     digits = sum(segment.digit for segment in path.segments)
@@ -44,9 +42,9 @@ def accept(path: Path, threshold: float) -> list[bool]:
 
 
 def _is_of_letters(word: Sequence[Segment], likely: Sequence[bool]) -> bool:
-    """Return whether enough marks of a word are not likely digits, or doubtful ones for who sees it uncut.
+    """Return whether enough marks of a word are no likely digits, with the doubts of who sees it uncut.
 
-    Not where that one is sure of all that are likely.
+    Not where that one is sure of all that are likely, nor where less than REFUSED_PORTION are no digits.
     """
     least = LETTER_PORTION * max(segment.box[3] for segment in word)
     large = [pair for pair in zip(word, likely, strict=True) if pair[0].box[3] >= least]

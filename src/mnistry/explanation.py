@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistry.cutting import cut_pieces
+from mnistry.errors import ImageError
 from mnistry.grouping import group_lines
 from mnistry.imaging import measure_stroke
 from mnistry.light import flatten_paper
@@ -18,7 +19,7 @@ from mnistry.plots.readings import draw_seen
 from mnistry.plots.style import INK, SMALL_PT, set_figure_title, start_sized_figure
 from mnistry.segmentation import Mark, find_marks
 from mnistry.straightening import straighten
-from mnistry.writing import flatten_pages
+from mnistry.writing import find_writing, flatten_pages
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +50,7 @@ def plot_steps(
 
     The panels are the upright picture in gray, the picture with the paper flattened, its ink, the marks
     coloured line by line, the first lines made upright and cut into pieces, and what the network saw. Of
-    several sheets only the first is shown.
+    several sheets only the first with writing is shown.
 
     Args:
         gray: the picture, (height, width) uint8, as `pictures.load_gray` gives it.
@@ -61,7 +62,7 @@ def plot_steps(
     Raises:
         ImageError: there is no ink.
     """
-    page = flatten_pages(gray)[0].gray
+    page = _find_first(gray, invert)
     flattened = _flatten(page, invert)
     ink = find_page_ink(page, invert)
     grouped = group_lines(find_marks(ink))
@@ -108,6 +109,18 @@ def plot_first_steps(
         _show(figure.add_subplot(1, 2, place + 1), caption, picture)
     set_figure_title(figure, title)
     return figure
+
+
+def _find_first(gray: Gray, invert: bool | None) -> Gray:
+    """Return the first page with writing, or, where none has any, the first."""
+    pages = [page.gray for page in flatten_pages(gray)]
+    for page in pages if len(pages) > 1 else []:
+        try:
+            find_writing(page, invert)
+        except ImageError:
+            continue
+        return page
+    return pages[0]
 
 
 def _flatten(page: Gray, invert: bool | None) -> Gray:

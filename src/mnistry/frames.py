@@ -21,7 +21,8 @@ from mnistry.rules import FRAME_END, MARK_LEVEL, erase, find_rules, shear
 LEAST_FRAME_PX = 24  # height of a box that digits stand in
 BAND = 0.2  # of a box's height and width, along its sides: there its outline lies
 OUTLINED = 0.85  # of each side has ink in that band
-THIN = 0.15  # of the box around two sides of a note is their shadow
+THIN = 0.15  # of the box around two sides of a note is their shadow,
+NOTE_HEIGHT = 0.1  # of its height is a mark of writing on the note
 CONTENT_HEIGHT = 0.35  # of a box's: so high is a mark, if anything is written in it
 ROW_HEIGHT, ROW_MARKS = 0.04, 3  # or so many marks so high, of a table, or of several rows in a box
 LEAST_CONTENT = 0.03  # of underlined writing's area is ink that is not the line
@@ -34,8 +35,14 @@ WINDOWS = 2  # holes with writing in them: then it may be as broad as it likes
 ROW_STROKES = 2.0  # times as high as its stroke is wide are rows of writing in what is one line
 FACE_MARKS = 5  # eyes, nose, mouth, tongue: more of them are rows of writing
 LEAST_AROUND = 0.15  # of the page's area is around several rows
-SLASH_LEAN = 0.25  # columns a row of a slash in a zero, at least, and
+HOLE = 0.7  # of the mark's height and width: what goes around writing is no 6 and no 8
+INNER = 0.75  # of the hole's height and width has the inner line of an outlined digit
+SLASH_LEAN = 0.25, 4.0  # columns a row of a slash in a zero, at least and at most, in one that is no
+TALL = 1.4  # times as high as broad: there a stroke may lean as it likes
 SLASH_SLENDER = 3.0  # times as long as thick
+FEW_OTHERS = 5  # marks, whose usual height is known
+AS_HIGH = 0.9  # of it has a digit in a circle
+DOT = 0.7  # of its box a dot in a zero fills
 
 
 def remove_frames(ink: Gray) -> Gray:
@@ -67,7 +74,8 @@ def remove_frames(ink: Gray) -> Gray:
         elif min(width, height) >= LEAST_FRAME_PX and _is_corner(sides, mark):
             down, across = height // 10, width // 10
             written = (ink[inside] >= MARK_LEVEL) & ~mark
-            if _is_written(written[down : height - down, across : width - across]):
+            _, written_stats = find_connected(written[down : height - down, across : width - across])
+            if (written_stats[1:, 3] >= NOTE_HEIGHT * height).any():
                 full.append((inside, np.where(mark, ink[inside], np.uint8(0))))
         elif width >= UNDERLINED * height and (sides[0] or sides[1]):
             lines = _find_lines(np.where(mark, ink[inside], np.uint8(0)), 1, 0)
@@ -131,14 +139,15 @@ def remove_rings(ink: Gray) -> Gray:
     """Return the ink without marks that enclose writing: circles, tables drawn by hand, a dark desk.
 
     Writing in a hole is a mark that fills its height, or nearly, and is no speck for the line around it, or
-    several smaller ones. A 0 with a slash in it stays.
+    several smaller ones. A 0 with a slash or a dot in it stays, and so do a 6, an 8 and an outlined digit.
     """
     import cv2
 
     mask = np.pad(ink >= MARK_LEVEL, 1)
     labels, stats = find_connected(mask)
-    large = np.flatnonzero(stats[:, 3] >= LEAST_FRAME_PX / 4)
-    if not 1 < len(large) <= MOST_FRAMES:
+    large = 1 + np.flatnonzero(stats[1:, 3] >= LEAST_FRAME_PX / 4)
+    covered = stats[large, 2:4].astype(np.int64).prod(axis=1).sum()
+    if not 1 < len(large) <= MOST_FRAMES or covered > MOST_FRAMED * ink.size:
         return ink
     _, found_grounds, found_stats, _ = cv2.connectedComponentsWithStats(
         (~mask).view(np.uint8), None, None, None, 4
@@ -150,10 +159,12 @@ def remove_rings(ink: Gray) -> Gray:
     holes: dict[int, list[int]] = {}  # of each mark around some
     for hole in contents.keys() - {int(grounds[0, 0])}:
         holes.setdefault(_look_left(grounds, ground_stats, hole, labels), []).append(hole)
+    # Of a few marks those in a circle are as high as the others, a slash in a zero is less.
+    usual = float(np.median(stats[large, 3])) if len(large) >= FEW_OTHERS else np.inf
     result = np.pad(ink, 1)
     for label, found in holes.items():
-        insides = [(int(ground_stats[hole, 3]), contents[hole]) for hole in found]
-        if _is_ring(label, insides, labels, stats):
+        insides = [(ground_stats[hole], contents[hole]) for hole in found]
+        if _is_ring(label, insides, labels, stats, usual):
             x, y, width, height, _ = stats[label].tolist()
             place = labels[y - 1 : y + height + 1, x - 1 : x + width + 1]
             with_edge = cv2.dilate((place == label).view(np.uint8), np.ones((3, 3), np.uint8)) > 0
@@ -173,11 +184,15 @@ def _look_left(
 
 def _is_ring(
     label: int,
-    insides: Sequence[tuple[int, Sequence[int]]],
+    insides: Sequence[tuple[NDArray[np.int32], Sequence[int]]],
     labels: NDArray[np.int32],
     stats: NDArray[np.int32],
+    usual: float,
 ) -> bool:
-    """Return whether a mark encloses writing; `insides` are the heights of its holes, and the marks there."""
+    """Return whether a mark encloses writing; `insides` are the boxes of its holes, and the marks there.
+
+    `usual` is the height of most marks.
+    """
     x, y, width, height, _ = stats[label].tolist()
     if min(width, height) < LEAST_FRAME_PX:
         return False
@@ -185,22 +200,32 @@ def _is_ring(
     at_border = min(x, y) <= 1 or x + width >= labels.shape[1] - 1 or y + height >= labels.shape[0] - 1
     stroke_px = 0.0 if at_border else measure_stroke((labels[inside] == label) * np.uint8(255))
     filled = 0
-    for hole_px, marks in insides:
-        heights = stats[list(marks), 3]
-        high = heights >= CONTENT_HEIGHT * hole_px
-        if high.any() and not (len(marks) == 1 and _is_slash(marks[0], labels, stats)):
+    for hole, marks in insides:
+        across, down = int(hole[2]), int(hole[3])
+        sizes = stats[list(marks), 2:4]
+        heights = sizes[:, 1]
+        high = (heights >= CONTENT_HEIGHT * down) & (sizes < (INNER * across, INNER * down)).any(axis=1)
+        lone = len(marks) == 1 and heights[0] < AS_HIGH * usual
+        if high.any() and not (lone and _is_in_zero(marks[0], labels, stats, height >= TALL * width)):
             filled += 1
-            if heights.max() >= stroke_px:
+            whole = at_border or (across >= HOLE * width and down >= HOLE * height)
+            if whole and heights[high].max() >= stroke_px:
                 return True
-        rows = heights >= max(ROW_HEIGHT * hole_px, ROW_STROKES * stroke_px)
+        rows = heights >= max(ROW_HEIGHT * down, ROW_STROKES * stroke_px)
         enough = ROW_MARKS if at_border else FACE_MARKS + 1
         if np.count_nonzero(rows) >= enough and width * height >= LEAST_AROUND * labels.size:
             return True
     return filled >= WINDOWS
 
 
-def _is_slash(label: int, labels: NDArray[np.int32], stats: NDArray[np.int32]) -> bool:
-    """Return whether a mark is a straight stroke that leans to the right, as in a slashed zero."""
-    x, y, width, height, _ = stats[label].tolist()
+def _is_in_zero(label: int, labels: NDArray[np.int32], stats: NDArray[np.int32], tall: bool) -> bool:
+    """Return whether a mark is a straight stroke or a dot, as in a zero that is slashed or dotted.
+
+    Unless that is `tall`, the stroke leans to the right.
+    """
+    x, y, width, height, area = stats[label].tolist()
+    if area >= DOT * width * height:
+        return True
     length, thickness, lean = measure_line((labels[y : y + height, x : x + width] == label) * np.uint8(255))
-    return length >= SLASH_SLENDER * thickness and lean >= SLASH_LEAN
+    least, most = SLASH_LEAN
+    return length >= SLASH_SLENDER * thickness and (tall or least <= lean <= most)

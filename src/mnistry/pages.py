@@ -21,7 +21,7 @@ from mnistry.paper import measure_contrast
 from mnistry.patterns import find_matches
 from mnistry.pictures import Gray
 from mnistry.readings import DIGIT_NAMES, NUM_ALTERNATIVES, Digit, Line
-from mnistry.segmentation import Mark, paint_marks
+from mnistry.segmentation import MOST_MARKS, Mark, paint_marks
 from mnistry.signs import find_signs, leave_out
 from mnistry.straightening import Strip, straighten
 from mnistry.writing import Homography, Page, find_writing, flatten_pages
@@ -32,10 +32,8 @@ ROUNDING = 1e-6  # pixels
 MOST_PARTS = 3  # of a broken digit
 WIDEST = 1.3  # of one digit: width per height
 MOST_FORCED = 8.0  # price of a reading that fits a pattern more than that of the free one
-LEAST_FORCED = 0.001  # confidence of each of its digits, at least,
-MEAN_FORCED = (
-    0.75  # and in the geometric mean, for a line with marks that are no digits beside a line that fits
-)
+LEAST_FORCED = 0.001  # confidence of each of its digits, at least, and
+MEAN_FORCED = 0.75  # in the geometric mean, if it has marks that are no digits and another line fits
 WAYS = 16  # to read a line, between which what sees it uncut decides too
 
 
@@ -98,7 +96,8 @@ def _read_pages(gray: Gray, options: Options, size: tuple[int, int] | None, name
     """Return what was read of each sheet in a picture that has any writing; the others are left out.
 
     Raises:
-        ImageError: none has.
+        CrowdedError: one sheet has more marks than a page of digits, or all together have.
+        ImageError: none has any writing.
     """
     size = size or (gray.shape[0], gray.shape[1])
     read: list[_Read] = []
@@ -106,19 +105,22 @@ def _read_pages(gray: Gray, options: Options, size: tuple[int, int] | None, name
     for page in flatten_pages(gray, size):
         try:
             read.append(_read_sheet(page, options, size, name))
+        except CrowdedError:
+            raise
         except ImageError as error:
             errors.append(error)
+        if sum(len(line) for sheet in read for line in sheet.found) > MOST_MARKS:
+            raise CrowdedError(
+                f"{name or 'the picture'} has sheets with more than {MOST_MARKS:,} marks together. "
+                "Crop it to some of them"
+            )
     if not read:
         raise errors[0]
     return read
 
 
 def _read_sheet(page: Page, options: Options, size: tuple[int, int], name: str) -> _Read:
-    """Return what was read of one sheet.
-
-    Raises:
-        ImageError: there is no writing.
-    """
+    """Return what was read of one sheet; errors as for `find_writing`, and where nobody has written."""
 
     def contrast() -> float:
         return measure_contrast(page.gray, options.invert)

@@ -111,7 +111,7 @@ def find_scale(dtype: np.dtype[Any], low: Any, high: Any) -> np.float32:
     if not (low >= 0 and high <= largest):  # false for NaN too
         raise ImageError(
             f"its values lie in {low}..{high} ({dtype}); expected floats in 0..1, integers in "
-            "0..255 or 16-bit integers in 0..65535, and no NaN. Scale them first"
+            "0..255 or of 10 to 16 bits (0..65535 at most), and no NaN. Scale them first"
         )
     return np.float32(255 / largest)
 

@@ -1,7 +1,7 @@
 """Paper of any form on a dark desk: round corners, torn pieces, a thumb over the edge, several sheets.
 
-`sheets` goes by straight sides; these are told by what is around them, which is far darker than they are, and
-all that the picture's border shows.
+`sheets` goes by straight sides; these are told by what is around them, which is far darker than they are and
+next to all that the picture's border shows, without light writing.
 """
 
 from __future__ import annotations
@@ -25,14 +25,20 @@ from mnistry.sheets import (
 
 LEAST_SCRAP = 0.05  # of the picture
 LEAST_STEP, USUAL_STEP = 30, 50  # gray levels by which it is brighter, nearly everywhere and in the median
-BORDER_STEP, BRIGHT_BORDER = 25, 0.02  # so much darker is the picture's border, but for such a portion
+BORDER_STEP, BRIGHT_BORDER = 25, 0.1  # so much darker is the picture's border, but for such a portion
 FILLED = 0.9  # of its convex hull
-MOST_INK = 0.13  # of the scrap: light writing on a dark page has wider gaps
+LITTLE_INK, MOST_INK = 0.13, 0.3  # of the scrap: light writing on a dark page has wider gaps
 INK_LEVEL = 0.6  # of the paper's: what is darker is ink, or a gap, however wide
-SEVERAL = 4  # so many marks are writing: the counters of bold digits that touch are fewer. Or it is
-SQUARE = 0.88  # of the rectangle around it, as a digit is not, and it has a mark that is
-HOLLOW = 0.85  # of its convex hull, as a counter is not
+SEVERAL = 4  # so many marks are writing: the counters of bold digits that touch are fewer. It also is paper
+SQUARE = (
+    0.88  # if it fills so much of the rectangle around it, as a digit does not, and has one mark less, or
+)
+HOLLOW = 0.85  # one that fills at most so much of its convex hull, as a counter does not
 LEAST_MARK_PX = 5  # of the copy, longer side
+MOST_SCRAPS = 6
+STROKE_PX = 15  # of the copy: light strokes beside the scraps are not wider,
+LIGHT = 0.8  # have at least this portion of the paper's level, and
+MOST_LIGHT = 0.2  # of the pixels of the writing on it, if all that is read is on the scraps
 SAME_ROW = 0.5  # of a scrap's height, from its middle to the other's
 
 
@@ -55,7 +61,25 @@ def find_scraps(gray: Gray) -> list[Sheet]:
         marks = _find_marks(small, dark, part)
         if _is_scrap(small, part, marks, darkest_paper):
             scraps.append(part)
+    written = sum(float(_find_marks(small, dark, scrap).sum()) for scrap in scraps)
+    if not scraps or len(scraps) > MOST_SCRAPS or _measure_light(small, scraps) > MOST_LIGHT * written:
+        return []
     return _sort(scraps)
+
+
+def _measure_light(small: Gray, scraps: list[Sheet]) -> float:
+    """Return how many pixels beside the scraps have light strokes, as on a board: they are read, too."""
+    import cv2
+
+    covered = np.zeros(small.shape, np.uint8)
+    for scrap in scraps:
+        covered |= scrap.view(np.uint8)
+    opened = cv2.morphologyEx(small, cv2.MORPH_OPEN, np.ones((STROKE_PX, STROKE_PX), np.uint8))
+    # As light as the paper, or nearly: fingers are less.
+    light = small > LIGHT * np.median(small[covered > 0])
+    light &= small > opened + np.float32(LEAST_STEP)
+    beside = cv2.dilate(covered, np.ones((MENDED_PX, MENDED_PX), np.uint8)) == 0
+    return float((light & beside).sum())
 
 
 def _find_marks(small: Gray, dark: NDArray[np.bool_], scrap: Sheet) -> NDArray[np.bool_]:
@@ -83,7 +107,9 @@ def _is_scrap(small: Gray, scrap: Sheet, marks: NDArray[np.bool_], darkest_paper
     large = [mark for mark in outlines if max(cv2.boundingRect(mark)[2:]) >= LEAST_MARK_PX]
     hollow = any(cv2.contourArea(mark) < HOLLOW * cv2.contourArea(cv2.convexHull(mark)) for mark in large)
     square = cv2.contourArea(outline) >= SQUARE * np.prod(cv2.minAreaRect(outline)[1])
-    return len(large) >= SEVERAL or bool(hollow and square)
+    # More ink than a bold digit's counters have needs more marks, or paper that surely is no digit.
+    several = len(large) >= (SEVERAL if written <= LITTLE_INK else 2 * SEVERAL)
+    return several or bool(square and (hollow or len(large) >= SEVERAL - 1))
 
 
 def _sort(scraps: list[Sheet]) -> list[Sheet]:
