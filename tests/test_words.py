@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import pytest
 
 from drawing import write_rows
@@ -20,3 +21,11 @@ def test_a_pattern_takes_its_number_alone_out_of_an_address() -> None:
     reading = read(page, pattern=r"\d{5}")
     assert reading.text.strip().replace(" ", "") == "52417"
     assert [line.text for line in reading.lines if line.text] == ["52417"]
+
+
+def test_a_number_before_a_word_is_taken_if_it_fits_as_it_is_read() -> None:
+    page = write_rows([("", "52417", 30)], 170, 1.0)
+    cv2.putText(page, "Hamburg", (450, 105), cv2.FONT_HERSHEY_SIMPLEX, 1.7, 0, 4, cv2.LINE_AA)
+    line = read(page, pattern=r"\d{5}").lines[0]
+    assert line.text.replace(" ", "") == "52417"
+    assert line.free_text == line.text

@@ -177,6 +177,9 @@ def _read_lines(
         firm = any(match is not None and not _is_weak(match) for match in matches)
         for index, (match, path) in enumerate(zip(matches, paths, strict=True)):
             free = answers[index]
+            if options.pattern.fullmatch("".join(digit.label for digit in free.digits if digit.accepted)):
+                answers[index] = replace(free, free_text=free.text)
+                continue
             beside = firm and match is not None and _is_weak(match) and _is_odd(match, path)
             if match is None or beside or _is_forced(match, path):
                 refused = tuple(replace(digit, accepted=False) for digit in free.digits)
