@@ -74,7 +74,7 @@ def read(
             metavar="SHARE",
             min=0,
             max=1,
-            help="Confidence from which a digit is accepted; by default what the calibration found.",
+            help="Confidence from which a digit is accepted; by default any, with the shipped classifier.",
         ),
     ] = None,
     save: Annotated[
