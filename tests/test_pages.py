@@ -299,6 +299,20 @@ def test_digits_among_signs_are_no_word_where_the_line_is_seen_so(
     assert accept(path, 0.0) == [accepted and sign == "7" for sign in text]
 
 
+@pytest.mark.parametrize(("slash", "accepted"), [(0.0, True), (0.01, False)])
+def test_slashes_that_were_found_are_no_letters(slash: float, accepted: bool) -> None:
+    """Between digits of which some are doubtful: as letters, they and the doubts would make a word."""
+    image = np.zeros((28, 28), np.uint8)
+
+    def segment(place: int, sign: bool) -> Segment:
+        probabilities = np.full(10, slash if sign else 0.6) * (np.arange(10) == 7)
+        box = (60 * place, 32, 40, 64)
+        return Segment(place, place + 1, box, image, probabilities, not sign, 7, 0.0 if sign else 0.7)
+
+    path = Path(tuple(segment(place, sign == "/") for place, sign in enumerate("7/7/77")), 0.0)
+    assert accept(path, 0.0) == [accepted and sign == "7" for sign in "7/7/77"]
+
+
 def test_the_best_path_joins_the_pieces_of_a_broken_digit() -> None:
     pieces = [_piece(0), _piece(34), _piece(90)]
     segments = {(0, 1): _segment(0, 1, 0.01), (1, 2): _segment(1, 2, 0.01), (0, 2): _segment(0, 2, 0.9)}

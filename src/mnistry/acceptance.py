@@ -13,7 +13,7 @@ COMPANY, COMPANY_PORTION, COMPANY_ODDS = 2, 0.6, 6.0  # see `accept`
 WORD_GAP = 0.6  # digits' heights, between words
 LETTERS = 3  # so many marks
 LETTER_PORTION = 0.45  # of at least this portion of the highest one's height may be a word,
-REFUSED_PORTION = 0.25  # and are if more than this portion of them, as in a date, is no digit
+REFUSED_PORTION = 0.25  # and are if this portion of them is no digit
 WORD_PORTION = 0.4  # and so many are together with the doubts about the others;
 VOUCHED = (0.85, 0.999)  # probability of each of its digits, for who sees the line uncut, from which it is no
 # word: where at most half of its marks are no digit, as in a sum, and where more are
@@ -44,15 +44,20 @@ def accept(path: Path, threshold: float) -> list[bool]:
 def _is_of_letters(word: Sequence[Segment], likely: Sequence[bool]) -> bool:
     """Return whether enough marks of a word are no likely digits, with the doubts of who sees it uncut.
 
-    Not where that one is sure of all that are likely, nor where at most REFUSED_PORTION are no digits.
+    Not where that one is sure of all that are likely, nor where less than REFUSED_PORTION are no digits.
     """
     least = LETTER_PORTION * max(segment.box[3] for segment in word)
-    large = [pair for pair in zip(word, likely, strict=True) if pair[0].box[3] >= least]
+    # Slashes and commas that were found (see `signs`), of which no digit is at all probable, are no letters.
+    large = [
+        (segment, answer)
+        for segment, answer in zip(word, likely, strict=True)
+        if segment.box[3] >= least and segment.confidence > 0
+    ]
     refused = sum(not answer for _, answer in large)
     doubts = refused + sum(1 - segment.seen for segment, answer in large if answer and segment.seen)
     seen = [segment.seen for segment, answer in zip(word, likely, strict=True) if answer]
     sure = bool(seen) and min(seen) >= VOUCHED[2 * refused > len(large)]
-    few = len(large) < LETTERS or refused <= REFUSED_PORTION * len(large)
+    few = len(large) < LETTERS or refused < REFUSED_PORTION * len(large)
     return not few and not sure and doubts >= WORD_PORTION * len(large)
 
 
