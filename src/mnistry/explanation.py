@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 WIDTH_INCHES = 11.0
 MOST_LINES = 6  # shown made upright
 SEEN_COLUMNS = 16
-PAGE = "1  the picture, or the sheet alone, upright, in gray"
+PAGE = "1  the picture, or the first sheet alone, upright, in gray"
 FLATTENED = "2  the paper flattened: light, shadow and polarity are gone"
 # Okabe and Ito's palette on white paper, each beside one that differs from it in brightness.
 COLOURS = np.array(

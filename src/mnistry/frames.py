@@ -136,7 +136,7 @@ def _find_lines(mark: Gray, level: int, upright: int) -> Gray | None:
 
 
 def remove_rings(ink: Gray) -> Gray:
-    """Return the ink without marks that enclose writing: circles, tables drawn by hand, a dark desk.
+    """Return the ink without marks that enclose writing: circles, bubbles, boxes drawn by hand, a dark desk.
 
     Writing in a hole is a mark that fills its height, or nearly, and is no speck for the line around it, or
     several smaller ones. A 0 with a slash or a dot in it stays, and so do a 6, an 8 and an outlined digit.
