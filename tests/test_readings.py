@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mnistry.readings import Digit, Line
+from mnistry.readings import Digit, Line, Reading
 
 IMAGE = np.zeros((28, 28), np.uint8)
 
@@ -39,6 +39,11 @@ def make_line(marks: str, gaps: list[int]) -> Line:
 )
 def test_a_space_stands_where_a_gap_was_meant_as_one(marks, gaps, text):
     assert make_line(marks, gaps).text == text
+
+
+def test_a_line_of_marks_that_are_no_digits_adds_nothing_to_the_text():
+    lines = [make_line("??", [20]), make_line("12", [20]), make_line("?", []), make_line("34", [20])]
+    assert Reading("page.png", tuple(lines), (400, 200)).text == "12\n34"
 
 
 def test_long_names_are_apart():

@@ -142,8 +142,8 @@ class Reading:
 
     @property
     def text(self) -> str:
-        """The accepted digits, a newline between lines."""
-        return "\n".join(line.text for line in self.lines)
+        """The accepted digits, a newline between the lines that have any."""
+        return "\n".join(line.text for line in self.lines if line.text)
 
     @property
     def name(self) -> str:
