@@ -69,6 +69,27 @@ def test_a_one_over_a_dotted_line_is_no_margin_line() -> None:
     assert [300, 100, 8, 90] in boxes_of(find_marks(ink)).tolist()
 
 
+@pytest.mark.parametrize(("thickness", "kept"), [(3, False), (9, True)])
+def test_what_is_higher_than_all_digits_and_far_thinner_is_the_side_of_a_box(
+    thickness: int, kept: bool
+) -> None:
+    ink = np.zeros((300, 500), np.uint8)
+    for x in range(120, 440, 60):
+        ink[100:160, x : x + 10] = ink[100:110, x : x + 30] = 255
+    ink[90:170, 80 : 80 + thickness] = 255
+    assert len(find_marks(ink)) == 6 + kept
+
+
+@pytest.mark.parametrize(("dashes", "kept"), [(20, False), (3, True)])
+def test_a_dashed_rule_is_no_mark_and_a_few_dashes_are(dashes: int, kept: bool) -> None:
+    ink = np.zeros((300, 500), np.uint8)
+    for x in range(80, 440, 60):
+        ink[100:160, x : x + 30] = 255
+    for dash in range(dashes):
+        ink[180 + dash // 4 : 184 + dash // 4, 40 + 20 * dash : 50 + 20 * dash] = 255
+    assert len(find_marks(ink)) == 6 + (dashes if kept else 0)
+
+
 def test_a_one_twice_as_high_as_its_neighbours_is_no_margin_line() -> None:
     ink = np.zeros((300, 400), np.uint8)
     ink[50:210, 20:28] = 255
@@ -96,6 +117,14 @@ def test_the_torn_off_bars_of_fives_stay_in_their_line(scale: int) -> None:
     boxes = [(scale * x, scale * y, scale * width, scale * height) for x, y, width, height in whole + fives]
     marks = [Mark(box, np.full(box[3:1:-1], 255, np.uint8)) for box in boxes]
     assert [len(line) for line in group_lines(marks)] == [8]
+
+
+@pytest.mark.parametrize("scale", [1, 3])
+def test_a_bar_that_stands_above_beside_its_five_stays_in_the_line(scale: int) -> None:
+    boxes = [(1, 25, 60, 89), (53, 41, 50, 67), (103, 29, 57, 78), (152, 52, 27, 55), (180, 14, 30, 34)]
+    boxes = [(scale * x, scale * y, scale * width, scale * height) for x, y, width, height in boxes]
+    marks = [Mark(box, np.full(box[3:1:-1], 255, np.uint8)) for box in boxes]
+    assert [len(line) for line in group_lines(marks)] == [5]
 
 
 def test_short_lines_right_above_each_other_stay_two() -> None:

@@ -18,7 +18,8 @@ from mnistry.slopes import SMALL_PORTION, find_slope
 LEAST_HEIGHT_PX = 7  # of the largest mark in a line
 INSIDE = 0.7  # of a mark's height that is at that of a line, if it is a part of it
 SIGN_HEIGHT = 0.66  # of those beside it: so high is a comma or an asterisk, which hardly is at their height
-BROKEN_HEIGHT = 1.25  # times as high as those beside it is a digit in two parts, at most
+BROKEN_HEIGHT = 1.25  # times as high as those beside it is a digit in two parts, at most,
+NEAR = 0.1  # of their height apart, from side to side
 MOST_MERGED = 100  # lines of a page that are compared with each other for that
 
 
@@ -110,18 +111,20 @@ def _stands_in(boxes: NDArray[np.int64], line: NDArray[np.int64]) -> bool:
         right_of = line[:, 0] + line[:, 2] / 2 > x + width / 2
         between = right_of.any() and not right_of.all()
         is_sign = between and shared > 0 and height <= SIGN_HEIGHT * high and len(boxes) < len(line)
-        if shared < INSIDE * height and not (
-            is_sign or _completes((x, y, width, height), line[distances < 0], high)
-        ):
+        tall = float(nearest[:, 3].max())
+        if shared < INSIDE * height and not (is_sign or _completes((x, y, width, height), line, tall)):
             return False
     return True
 
 
 def _completes(box: Box, others: NDArray[np.int64], height_px: float) -> bool:
-    """Return whether a mark and those above and below it are as high together as a digit beside them."""
+    """Return whether a mark and those above and below it are as high together as a digit beside them.
+
+    The bar of a 5 may stand beside what is above or below it, too.
+    """
     x, y, width, height = box
     shared = np.minimum(x + width, others[:, 0] + others[:, 2]) - np.maximum(x, others[:, 0])
-    parts = others[shared >= np.minimum(width, others[:, 2]) / 3]
+    parts = others[shared >= -NEAR * height_px]
     if not len(parts):
         return False
     bottom = max(y + height, (parts[:, 1] + parts[:, 3]).max())

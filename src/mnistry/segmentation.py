@@ -35,7 +35,11 @@ SLIVER_STROKES, LIKE_DIGITS = 0.4, 1.5  # nor so thin for their strokes; they ar
 
 UPRIGHT_HEIGHTS = 3.0  # of the digits: what is longer, and narrow, parts columns,
 LEAST_PORTION = 0.12  # where there are FEW_MARKS digits, of its length each at least
+HAIR_HEIGHTS, HAIR_STROKES = 1.15, 0.5  # of the digits: what is higher than all, and so thin, frames them
 RULE_HEIGHTS = 2.0  # of the digits: what is longer, and low, underlines or strikes out
+DASH_HEIGHT = 0.2  # of the digits: what is no higher, and wider than high, is a dash,
+DASH_GAP, DASH_DOWN = 0.7, 0.1  # digits' heights from one to the next of a dashed rule, across and down,
+FEW_DASHES = 5  # which has so many at least
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,7 @@ def find_marks(ink: Gray, name: str = "") -> list[Mark]:
         framing |= _find_slivers(ink, labels, boxes, free, typical)
     framing |= (boxes[:, 2] > RULE_HEIGHTS * typical) & (boxes[:, 3] < boxes[:, 2] / 8)
     framing |= _find_margin_lines(boxes, framing)
+    framing |= _find_hairlines(ink, labels, stats[1:], framing, typical)
     kept = np.flatnonzero(~framing & (boxes[:, 2:].max(axis=1) >= DIRT_PORTION * typical))
     covered = int((boxes[kept, 2].astype(np.int64) * boxes[kept, 3]).sum())
     if len(kept) > MOST_MARKS or covered > MOST_COVERED * ink.size:
@@ -102,7 +107,7 @@ def find_marks(ink: Gray, name: str = "") -> list[Mark]:
             f"{covered / ink.size:.1f} times). Crop it to the digits, or photograph them in better light"
         )
     marks = []
-    for index in kept.tolist():
+    for index in kept[~_find_dashed_rules(boxes[kept], typical)].tolist():
         x, y, width, height = boxes[index].tolist()
         inside = (slice(y, y + height), slice(x, x + width))
         marks.append(
@@ -176,6 +181,50 @@ def _find_margin_lines(boxes: NDArray[np.int32], framing: NDArray[np.bool_]) -> 
         if len(others) >= FEW_MARKS:
             lines[index] = heights[index] > UPRIGHT_HEIGHTS * float(np.median(others))
     return lines
+
+
+def _find_hairlines(
+    ink: Gray,
+    labels: NDArray[np.int32],
+    stats: NDArray[np.int32],
+    framing: NDArray[np.bool_],
+    typical: float,
+) -> NDArray[np.bool_]:
+    """Return which marks are upright, higher than all digits and far thinner than their strokes.
+
+    `stats` are (x, y, width, height, area) of the marks: the side of a box is such, no 1 by the same pen.
+    """
+    found = np.zeros(len(stats), np.bool_)
+    _, _, widths, heights, areas = stats.T
+    upright = ~framing & (heights > typical) & (widths < heights / 8)
+    digits = np.flatnonzero(~framing & ~upright & (heights > typical / LIKE_DIGITS))
+    if upright.any() and len(digits) >= FEW_MARKS:
+        stroke_px = measure_stroke(np.where(np.isin(labels, digits + 1), ink, np.uint8(0)))
+        thin = areas < HAIR_STROKES * stroke_px * heights
+        found = upright & thin & (heights > HAIR_HEIGHTS * heights[digits].max())
+    return found
+
+
+def _find_dashed_rules(boxes: NDArray[np.int32], typical: float) -> NDArray[np.bool_]:
+    """Return which marks are the dashes, many in a row, of a rule that is dashed, dotted, or faint."""
+    found = np.zeros(len(boxes), np.bool_)
+    low = np.flatnonzero((boxes[:, 3] <= DASH_HEIGHT * typical) & (boxes[:, 2] >= boxes[:, 3]))
+    rows: list[list[int]] = []
+    for index in low[np.argsort(boxes[low, 0], kind="stable")].tolist():
+        left, middle = boxes[index, 0], boxes[index, 1] + boxes[index, 3] / 2
+        for row in rows:
+            x, y, width, height = boxes[row[-1]]
+            if (
+                left - (x + width) <= DASH_GAP * typical
+                and abs(middle - y - height / 2) <= DASH_DOWN * typical
+            ):
+                row.append(index)
+                break
+        else:
+            rows.append([index])
+    for row in rows:
+        found[row] = len(row) >= FEW_DASHES
+    return found
 
 
 def _is_rim(box: Sequence[int], shape: tuple[int, ...], typical: float) -> bool:
