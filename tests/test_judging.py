@@ -49,7 +49,7 @@ def read(
     line = draw_line(answers)
     paths = find_paths(*line, 16)
     ink = np.zeros((128, WIDTH * len(answers)), np.uint8)
-    see_line = None if seen is None else lambda ink: see(seen, sure)
+    see_line = None if seen is None else lambda ink: see(seen, sure)[None]
     return choose(paths, line, ink, predict, see_line, fits)
 
 
@@ -63,6 +63,20 @@ def test_without_a_second_judge_the_cheapest_way_is_taken() -> None:
 def test_the_second_judge_decides_where_the_classifier_is_unsure() -> None:
     assert read(UNSURE, (4, 4, 1)).labels == (4, 4, 1)
     assert read(UNSURE, (4, 9, 1)).labels == (4, 9, 1)
+
+
+def test_of_two_who_see_the_line_the_surer_one_is_believed_and_confidence_is_the_mean() -> None:
+    line = draw_line(UNSURE)
+    paths, ink = find_paths(*line, 16), np.zeros((128, 3 * WIDTH), np.uint8)
+    alone, other = see((4, 4, 1)), see((4, 9, 1), sure=0.6)
+
+    def choose_with(*seen: NDArray[np.float64]):
+        return choose(paths, line, ink, predict, lambda ink: np.stack(seen), lambda labels: True)
+
+    both = choose_with(alone, other)
+    assert both.labels == choose_with(other, alone).labels == choose_with(alone).labels == (4, 4, 1)
+    assert choose_with(other).labels == (4, 9, 1)
+    assert both.segments[1].seen < 0.8 * choose_with(alone).segments[1].seen
 
 
 def test_confidences_are_the_mean_of_both_judges() -> None:
@@ -79,7 +93,7 @@ def test_the_second_judge_does_not_overrule_a_sure_classifier_by_half() -> None:
         line,
         np.zeros((128, 3 * WIDTH), np.uint8),
         predict,
-        lambda ink: see((4, 4, 1), 0.5),
+        lambda ink: see((4, 4, 1), 0.5)[None],
         lambda labels: True,
     )
     assert doubtful.labels == (4, 9, 1)

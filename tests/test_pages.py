@@ -258,7 +258,7 @@ def look_for(text: str) -> Callable[[NDArray[np.uint8]], NDArray[np.float64]]:
             step = int((middle - start) / (stop - start) * 60)
             answers[step] = np.log(1e-4)
             answers[step, int(digit) + 1] = np.log(0.999)
-        return answers
+        return answers[None]
 
     return look
 
@@ -436,7 +436,7 @@ def test_more_digits_than_the_line_network_can_tell_apart_have_confidences() -> 
 
 def test_what_is_too_short_for_the_digits_of_a_line_decides_nothing() -> None:
     def look(ink: NDArray[np.uint8]) -> NDArray[np.float64]:
-        return np.full((3, 11), -np.log(11))  # four digits cannot be spelt in three steps
+        return np.full((1, 3, 11), -np.log(11))  # four digits cannot be spelt in three steps
 
     (alone,) = pages.read_page(write("1234"), pages.Options(match))
     (line,) = pages.read_page(write("1234"), pages.Options(match, see_line=look))

@@ -1,13 +1,15 @@
-"""Build the network that reads lines as a whole: src/mnistry/assets/lines.onnx.
+"""Build the networks that read lines as a whole: src/mnistry/assets/lines.onnx.
 
-It learns from strips written with the MNIST training digits but the last 5,000, which make the strips that it
-is measured with, with digits drawn from strokes and, given --hands, with digits by other hands. No real line
-is used.
+Each learns from strips written with the MNIST training digits but the last 5,000, which make the strips that
+it is measured with, with digits drawn from strokes and, given --hands, with digits by other hands. No real
+line is used.
 
     python tools/build_line_network.py strips FOLDER --seed 0 --count 3000     # FOLDER/0.npz, to measure with
     python tools/build_line_network.py strips FOLDER --seed 1 --count 28000    # other seeds: to learn from
     python tools/build_line_network.py train FOLDER [--epochs 10] [--out PATH]
     python tools/build_line_network.py average FOLDER [--out PATH]             # of FOLDER/*.onnx
+    python tools/build_line_network.py join FOLDER [--out PATH]                # FOLDER/*.onnx answer together
+    python tools/build_line_network.py measure FOLDER [--out PATH]             # on the strips of seed 0
 
 `train` takes all strips in FOLDER but those of seed 0, each distorted anew whenever it is seen. After every
 epoch it leaves FOLDER/state.pt, and the same command goes on from there. It needs PyTorch (`pip install -e
@@ -26,12 +28,13 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, compose, helper, numpy_helper
 
 from mnistry import Dataset, load_mnist
 from mnistry.classifier import read_sealed, seal
 from mnistry.files import atomic_write
-from mnistry.sequences import HEIGHT_PX, INPUT, OUTPUT, PADDING_PX, SHIPPED, score_labels
+from mnistry.judging import rank_likely
+from mnistry.sequences import HEIGHT_PX, INPUT, OUTPUT, PADDING_PX, SHIPPED, condense, score_labels
 from mnistry.synthesis.forms import draw_forms
 from mnistry.synthesis.hands import load_hands, write_hands
 from mnistry.synthesis.strips import ABSENT, distort_strips, make_strips
@@ -93,7 +96,7 @@ def fold(network: Any) -> list[tuple[np.ndarray, np.ndarray, Any, Any]]:
 
 
 def unfold(path: Path, strips: np.ndarray) -> Any:
-    """The network in a file that `write_onnx` wrote, normalised again by what it sees in some strips.
+    """The network in a file, or the first of several, normalised again by what it sees in some strips.
 
     Mean and deviation of every layer are taken there, and given back by its normalisation: so it answers as
     the file does, and can learn on.
@@ -102,7 +105,7 @@ def unfold(path: Path, strips: np.ndarray) -> Any:
 
     network = build_network()
     weights = {
-        tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).astype(np.float32))
+        tensor.name.removeprefix("0/"): torch.from_numpy(numpy_helper.to_array(tensor).astype(np.float32))
         for tensor in onnx.load_from_string(read_sealed(path)).graph.initializer
     }
     modules = list(network)
@@ -123,7 +126,7 @@ def unfold(path: Path, strips: np.ndarray) -> Any:
 
 
 def write_onnx(network: Any, path: Path) -> None:
-    """uint8 (n, 48, width) -> log-probabilities (n, steps, 11), for any width; the weights as float16."""
+    """uint8 (n, 48, width) -> log-probabilities (n, 1, steps, 11), for any width; the weights as float16."""
     nodes, weights = [], []
 
     def add(operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
@@ -150,14 +153,19 @@ def write_onnx(network: Any, path: Path) -> None:
     flow = add("Squeeze", [flow, keep("two", np.array([2]))], "rows")
     flow = add("Transpose", [flow], "columns", perm=[0, 2, 1])
     flow = add("Reshape", [flow, keep("shape", np.array([0, -1, CLASSES]))], "steps")
-    add("LogSoftmax", [flow], OUTPUT, axis=-1)
+    flow = add("LogSoftmax", [flow], "answers", axis=-1)
+    add("Unsqueeze", [flow, "one"], OUTPUT)
     graph = helper.make_graph(
         nodes,
         "lines",
         [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["n", HEIGHT_PX, "width"])],
-        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n", "steps", CLASSES])],
+        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n", 1, "steps", CLASSES])],
         weights,
     )
+    _save(graph, path)
+
+
+def _save(graph: Any, path: Path) -> None:
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], producer_name="mnistry")
     proto.ir_version = 8
     onnx.checker.check_model(proto)
@@ -177,6 +185,27 @@ def average_weights(paths: list[Path], out: Path) -> None:
         file.write(seal(protos[0].SerializeToString()))
 
 
+def join_networks(paths: list[Path], out: Path) -> None:
+    """Write networks that answer together, each as it is: -> log-probabilities (n, networks, steps, 11)."""
+    graphs = [
+        compose.add_prefix(onnx.load_from_string(read_sealed(path)), f"{number}/", rename_inputs=False).graph
+        for number, path in enumerate(paths)
+    ]
+    answers = [graph.output[0].name for graph in graphs]
+    shape = ["n", len(paths), "steps", CLASSES]
+    joined = helper.make_graph(
+        [
+            *(node for graph in graphs for node in graph.node),
+            helper.make_node("Concat", answers, [OUTPUT], axis=1),
+        ],
+        "lines",
+        [graphs[0].input[0]],
+        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, shape)],
+        [tensor for graph in graphs for tensor in graph.initializer],
+    )
+    _save(joined, out)
+
+
 def add_drawn(digits: Dataset, hands: Path | None, seed: int) -> Dataset:
     """The digits, DRAWN times as many drawn in forms that MNIST lacks, and those by other hands."""
     labels = np.random.default_rng(seed).integers(0, 10, round(DRAWN * len(digits))).astype(np.uint8)
@@ -188,19 +217,19 @@ def add_drawn(digits: Dataset, hands: Path | None, seed: int) -> Dataset:
 
 
 def measure(path: Path, strips: np.ndarray, labels: np.ndarray) -> None:
-    """Print how many of the strips are spelt right by the likeliest answers, step by step."""
+    """Print how many of the strips are spelt right by the likeliest text, to each network and to all."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path)
-    right, price = 0, []
+    right, price = [], []
     for strip, row in zip(strips, labels, strict=True):
-        answer = session.run(None, {INPUT: strip[None]})[0][0]
-        likeliest = answer.argmax(axis=1)
-        spelt = [c - 1 for c, b in zip(likeliest, [0, *likeliest[:-1]], strict=True) if c and c != b]
-        text = [int(label) for label in row if label != ABSENT]
-        right += spelt == text
-        price.append(-score_labels(answer, [tuple(text)])[0])
-    print(f"{right} of {len(strips)} right; mean price of the truth {np.mean(price):.3f}", flush=True)
+        seen = [condense(answers) for answers in session.run(None, {INPUT: strip[None]})[0][0]]
+        text = tuple(int(label) for label in row if label != ABSENT)
+        views = [*([answers] for answers in seen), *([seen] if len(seen) > 1 else [])]
+        right.append([rank_likely(view)[0] == text for view in views])
+        price.append([-score_labels(answers, [text])[0] for answers in seen])
+    counts, prices = np.sum(right, axis=0).tolist(), np.mean(price, axis=0).round(3).tolist()
+    print(f"{counts} of {len(strips)} right; mean price of the truth {prices}", flush=True)
 
 
 def order_batches(strips: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -314,7 +343,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("task", choices=["strips", "train", "average"])
+    parser.add_argument("task", choices=["strips", "train", "average", "join", "measure"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--count", type=int, default=28_000)
     parser.add_argument("--seed", type=int, default=0, help="0 is for the strips to measure with")
@@ -326,8 +355,13 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, default=SHIPPED)
     arguments = parser.parse_args()
-    if arguments.task == "average":
-        average_weights(sorted(arguments.folder.glob("*.onnx")), arguments.out)
+    if arguments.task in ("average", "join"):
+        combine = average_weights if arguments.task == "average" else join_networks
+        combine(sorted(arguments.folder.glob("*.onnx")), arguments.out)
+        return
+    if arguments.task == "measure":
+        kept = np.load(arguments.folder / "0.npz")
+        measure(arguments.out, kept["strips"], kept["labels"])
         return
     if arguments.task == "train":
         train(arguments.folder, arguments.epochs, arguments.learning_rate, arguments.out, arguments.start)

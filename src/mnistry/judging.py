@@ -1,4 +1,4 @@
-"""Which of the ways to read a line: the classifier's prices, and what a network says that sees it uncut."""
+"""Which of the ways to read a line: the classifier's prices, and what networks say that see it uncut."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from mnistry.decoding import Cut, Path, Predict, Segment, classify_segments, fin
 from mnistry.pictures import Gray
 from mnistry.sequences import condense, find_boundaries, judge_places, list_likely, score_labels
 
-MOST_SEEN, MOST_PROPOSED = 60, 16  # marks of a line that it looks at, and makes proposals for
+MOST_SEEN, MOST_PROPOSED = 60, 16  # marks of a line that they look at, and make proposals for
 SEEN = 4  # of them
 WEIGHT = 0.8  # of that
-FAR = 3.0  # its favourite is at most so much dearer than the best path; where it is, the line is cut for it
+FAR = 3.0  # their favourite is at most so much dearer than the best path; where it is, the line is cut for it
 TRUST = 0.5  # see `judge`
 
+# Natural logarithms of every network's answers, (networks, steps, 11), of a line as `sequences` takes it.
 SeeLine: TypeAlias = Callable[[Gray], NDArray[np.floating[Any]]]
+Seen: TypeAlias = Sequence[NDArray[np.floating[Any]]]  # (steps, 11) of each network
 
 
 def choose(
@@ -32,9 +34,9 @@ def choose(
     see_line: SeeLine | None,
     fits: Callable[[tuple[int, ...]], bool],
 ) -> Path:
-    """Return the best of some paths through a line; what sees the line uncut has a say in it.
+    """Return the best of some paths through a line; the networks that see the line uncut have a say in it.
 
-    The likeliest labels that it sees are tried too, if they fit. Long lines are left out: they would take
+    The likeliest labels that they see are tried too, if they fit. Long lines are left out: they would take
     long.
 
     Args:
@@ -42,19 +44,19 @@ def choose(
         line: what they lead through.
         ink: of the line, as `see_line` takes it.
         predict: images -> probabilities (see `decoding`).
-        see_line: what sees the line uncut; None without that.
+        see_line: the networks that see the line uncut; None without them.
         fits: whether labels may be read at all.
     """
     if see_line is None or not 1 < len(paths[0].segments) <= MOST_SEEN:
         return paths[0]
-    everywhere = see_line(ink)
-    seen = condense(everywhere)
+    everywhere = list(see_line(ink))
+    seen = [condense(answers) for answers in everywhere]
     paths = list(paths)
     if len(paths[0].segments) <= MOST_PROPOSED:
-        likely = [labels for labels in list_likely(seen, SEEN) if fits(labels)]
+        likely = [labels for labels in rank_likely(seen) if fits(labels)]
         paths += _propose(paths, line, ink, everywhere, likely, predict)
-    scores = score_labels(seen, [path.labels for path in paths])
-    if not math.isfinite(scores[0]):  # more digits than it can tell apart
+    scores = _score(seen, [path.labels for path in paths])
+    if not math.isfinite(scores[0]):  # more digits than they can tell apart
         return paths[0]
     judged = [
         path._replace(doubt=-WEIGHT * score)
@@ -67,38 +69,52 @@ def choose(
     return judge(min(judged, key=lambda path: path.price + path.doubt), seen)
 
 
+def _score(seen: Seen, labels: Sequence[tuple[int, ...]]) -> NDArray[np.float64]:
+    """Return the natural logarithms of the labels' probabilities, in the mean of all networks."""
+    scores = [score_labels(answers, labels) for answers in seen]
+    return np.asarray(np.logaddexp.reduce(scores, axis=0) - math.log(len(seen)), np.float64)
+
+
+def rank_likely(seen: Seen) -> list[tuple[int, ...]]:
+    """Return the SEEN most probable labels of those that are likely to any network, the best first."""
+    labels = list(dict.fromkeys(labels for answers in seen for labels in list_likely(answers, SEEN)))
+    order = np.argsort(-_score(seen, labels), kind="stable")
+    return [labels[index] for index in order[:SEEN]]
+
+
 def _propose(
     paths: Sequence[Path],
     line: Cut,
     ink: Gray,
-    seen: NDArray[np.floating[Any]],
+    seen: Seen,
     likely: Sequence[tuple[int, ...]],
     predict: Predict,
 ) -> list[Path]:
-    """Return paths with the labels that are the likeliest to what sees the line uncut, the best first.
+    """Return paths with the labels that are the likeliest to those who see the line uncut, the best first.
 
-    For the first of them the line is cut where that has its digits, if it cannot be read so otherwise, or
-    hardly.
+    For the first of them the line is cut where the surest has its digits, if it cannot be read so otherwise,
+    or hardly.
     """
     known = {path.labels: path.price for path in paths}
     proposed = [path for labels in likely if labels not in known and (path := find_path_with(*line, labels))]
     known |= {path.labels: path.price for path in proposed}
     favourite = likely[0] if likely else ()
     if favourite and known.get(favourite, math.inf) > paths[0].price + FAR:
-        pieces = cut_again(line[0], find_boundaries(ink, seen, favourite))
+        surest = max(seen, key=lambda answers: float(score_labels(answers, [favourite])[0]))
+        pieces = cut_again(line[0], find_boundaries(ink, surest, favourite))
         path = find_path_with(pieces, classify_segments([pieces], predict)[0], line[2], favourite)
         proposed += [path] if path else []
     return proposed
 
 
-def judge(path: Path, seen: NDArray[np.floating[Any]]) -> Path:
+def judge(path: Path, seen: Seen) -> Path:
     """Return the path with probabilities that are the mean of two judges': who saw the digit, and the line.
 
-    The other one's portion is TRUST. `seen` is what `see_line` gave for the line, condensed.
+    The other one's portion is TRUST. `seen` is what each network said of the line, condensed.
     """
     if not path.labels:
         return path
-    places = iter(judge_places(seen, path.labels))
+    places = iter(np.mean([judge_places(answers, path.labels) for answers in seen], axis=0))
 
     def judge_segment(segment: Segment) -> Segment:
         if not segment.digit:

@@ -26,7 +26,7 @@ from mnistry.pages import Options, read_page, read_single
 from mnistry.patterns import compile_pattern
 from mnistry.pictures import Gray, Source
 from mnistry.readings import DIGIT_NAMES, Line, Reading
-from mnistry.sequences import LineNetwork
+from mnistry.sequences import LineNetworks
 from mnistry.writing import LONGEST_PX
 
 __all__ = ["Classify", "Reading", "read", "read_files"]
@@ -177,12 +177,12 @@ def _load_shipped() -> Classifier:
 
 
 @functools.cache
-def _load_line_network() -> LineNetwork:
-    return LineNetwork()
+def _load_line_networks() -> LineNetworks:
+    return LineNetworks()
 
 
 def _see_line(ink: Gray) -> NDArray[np.float32]:
-    return _load_line_network()(ink)  # loaded for the first line of several marks
+    return _load_line_networks()(ink)  # loaded for the first line of several marks
 
 
 def _predict_with(classifier: Classifier, images: NDArray[np.uint8]) -> NDArray[np.float64]:

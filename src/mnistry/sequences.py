@@ -1,7 +1,7 @@
-"""A line as a whole: how probable a text is, by a network that sees the line uncut.
+"""A line as a whole: how probable a text is, by networks that see the line uncut.
 
-The network is convolutional and was trained by connectionist temporal classification (Graves et al. 2006):
-for every few columns of the strip it says which digit is recognised there, or none. A text's probability is
+They are convolutional and were trained by connectionist temporal classification (Graves et al. 2006):
+for every few columns of the strip each says which digit is recognised there, or none. A text's probability is
 the sum over all ways in which these can spell it, repeated answers merged and blanks left out.
 """
 
@@ -35,11 +35,11 @@ LEAST = 1e-3  # probability of a digit at a time step that is looked at
 INPUT, OUTPUT = "strips", "log_probabilities"
 
 
-class LineNetwork:
-    """The network that comes with mnistry; several threads may use one at the same time."""
+class LineNetworks:
+    """The networks that come with mnistry, in one file; several threads may use them at the same time."""
 
     def __init__(self, path: Path = SHIPPED, *, threads: int | None = None) -> None:
-        """Load it; `threads` as for a `Classifier`.
+        """Load them; `threads` as for a `Classifier`.
 
         Raises:
             ModelError: the file is missing or damaged.
@@ -47,10 +47,12 @@ class LineNetwork:
         try:
             self._session = open_session(read_sealed(path), threads or count_cores())
         except ModelError as error:
-            raise ModelError(f"cannot use the network for lines {str(path)!r}: {error}") from error
+            raise ModelError(f"cannot use the networks for lines {str(path)!r}: {error}") from error
 
     def __call__(self, ink: Gray) -> NDArray[np.float32]:
-        """Return the natural logarithms of the classes' probabilities at every time step, (steps, 11).
+        """Return the natural logarithms of the classes' probabilities at every time step.
+
+        Of each network: (networks, steps, 11) float32.
 
         Args:
             ink: a line, (128, any) uint8, from `straightening.straighten`.
@@ -238,7 +240,7 @@ def find_boundaries(
     """Return where each digit but the first begins, most probably: columns of the strip.
 
     Args:
-        ink: the line, as `LineNetwork` takes it.
+        ink: the line, as `LineNetworks` takes it.
         log_probabilities: what the network said of it.
         labels: its digits.
     """

@@ -23,6 +23,11 @@ def draw_form(digit: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     return draw_as(FORMS[digit][rng.integers(len(FORMS[digit]))], rng)
 
 
+def choose_hand(rng: np.random.Generator) -> dict[int, list[Stroke]]:
+    """Return the form in which somebody writes each digit, all of one kind alike."""
+    return {digit: forms[rng.integers(len(forms))] for digit, forms in FORMS.items()}
+
+
 def draw_as(form: list[Stroke], rng: np.random.Generator) -> NDArray[np.uint8]:
     """Return one drawing of a form, one of FORMS, (28, 28) uint8, 255 = ink."""
     width = rng.uniform(0.5, 0.95) * DRAWN_PX

@@ -20,7 +20,7 @@ from mnistry.decoding import list_spans
 from mnistry.imaging import EDGE_LEVEL, center_digit, find_box, measure_stroke
 from mnistry.pictures import Gray
 from mnistry.straightening import MARGIN_PX, STRIP_PX
-from mnistry.synthesis.forms import draw_as, draw_form
+from mnistry.synthesis.forms import choose_hand, draw_as, draw_form
 from mnistry.synthesis.shapes import FORMS, SIGN
 
 HEIGHT_PX = STRIP_PX + 2 * MARGIN_PX
@@ -105,11 +105,11 @@ def compose_line(
         chosen[-ending:] = rng.choice(zeros, ending)
     pen = 8.5 * float(np.exp(rng.normal(0, 0.4)))
     slant = float(rng.normal(0, 0.12))
-    drawn = rng.random() < DRAWN_LINES
+    hand = choose_hand(rng) if rng.random() < DRAWN_LINES else None
     glyphs = []
     for index in chosen.tolist():
         label = int(labels[index])
-        image = draw_form(label, rng) if drawn and rng.random() < 0.8 else images[index]
+        image = draw_as(hand[label], rng) if hand and rng.random() < 0.8 else images[index]
         glyphs.append((label, _write(image, pen, slant, rng)))
     if rng.random() < 0.15:
         glyphs.insert(int(rng.integers(0, count + 1)), (SIGN, _write(draw_form(SIGN, rng), pen, slant, rng)))
