@@ -153,3 +153,16 @@ def test_a_1_in_a_circle_beside_numbers_as_high_is_read() -> None:
     cv2.line(page, (530, 132), (546, 66), 255, 7, cv2.LINE_AA)
     cv2.ellipse(page, (538, 99), (45, 62), 0, 0, 360, 255, 4, cv2.LINE_AA)
     assert read(255 - page).text.replace(" ", "") == "47351"
+
+
+@pytest.mark.parametrize("shift", [0, 10])
+def test_a_square_8_is_no_table_with_writing(shift: int) -> None:
+    """The step in its middle bar is left over of its lines, and hangs on to them."""
+    ink = np.zeros((200, 200), np.uint8)
+    cv2.rectangle(ink, (45, 42), (145, 165), 255, 12)
+    cv2.polylines(
+        ink, [np.array([(45, 108), (75, 108), (85, 108 - shift), (145, 108 - shift)])], False, 255, 12
+    )
+    for corner in ((50, 50), (140, 48), (46, 112), (52, 160)):
+        cv2.circle(ink, corner, 13, 255, -1)
+    assert np.array_equal(remove_frames(ink), ink)

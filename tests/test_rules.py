@@ -171,3 +171,14 @@ def test_the_distance_of_printed_lines_is_measured_where_there_are_many() -> Non
     assert measure_pitch(page) == 60
     assert measure_pitch(np.ascontiguousarray(page.T)) == 0  # these may be 1s
     assert measure_pitch(np.zeros((700, 500), np.uint8)) == 0
+
+
+@pytest.mark.parametrize("bow", [0, 4, 8, 14])
+def test_a_bowed_1_as_high_as_the_picture_is_no_pair_of_printed_lines(bow: int) -> None:
+    """As steep as it is above and below, it is found at two slopes."""
+    rows = np.linspace(10, 470, 60)
+    points = np.column_stack([240 + bow * np.cos(3 * rows / 240), rows]).round().astype(np.int32)
+    ink = np.zeros((480, 480), np.uint8)
+    cv2.polylines(ink, [points], False, 255, 16, cv2.LINE_AA)
+    assert np.array_equal(remove_rules(ink), ink)
+    assert read(255 - ink).text == "1"

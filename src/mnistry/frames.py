@@ -68,9 +68,9 @@ def remove_frames(ink: Gray) -> Gray:
             if lines is None:
                 continue
             down, across = height // 10, width // 10
+            field = (slice(down, height - down), slice(across, width - across))
             written = (ink[inside] >= MARK_LEVEL) & (lines == 0)
-            written = written[down : height - down, across : width - across]
-            (full if _is_written(written) else empty).append((inside, lines))
+            (full if _is_written(written[field], lines[field]) else empty).append((inside, lines))
         elif min(width, height) >= LEAST_FRAME_PX and _is_corner(sides, mark):
             down, across = height // 10, width // 10
             written = (ink[inside] >= MARK_LEVEL) & ~mark
@@ -92,11 +92,18 @@ def remove_frames(ink: Gray) -> Gray:
     return result
 
 
-def _is_written(field: NDArray[np.bool_]) -> bool:
-    """Return whether what is inside a box has a mark as high as a digit would be, or several smaller ones."""
-    _, stats = find_connected(field)
+def _is_written(field: NDArray[np.bool_], lines: Gray) -> bool:
+    """Return whether what is inside a box has a mark as high as a digit would be, or several smaller ones.
+
+    What is smaller and hangs on to the box's `lines`, 1 or 0, is a part of them, as the bar of a square 8.
+    """
+    import cv2
+
+    labels, stats = find_connected(field)
     heights = stats[1:, 3]
+    hanging = np.unique(labels[cv2.dilate(lines, np.ones((3, 3), np.uint8)) > 0])
     rows = heights >= max(LEAST_FRAME_PX / 4, ROW_HEIGHT * len(field))
+    rows[hanging[hanging > 0] - 1] = False
     return bool((heights >= CONTENT_HEIGHT * len(field)).any() or np.count_nonzero(rows) >= ROW_MARKS)
 
 

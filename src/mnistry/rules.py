@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -49,8 +50,16 @@ def remove_rules(ink: Gray, least_left: float = LEAST_LEFT) -> Gray:
     level = find_rules(ink)
     ruled = len(level) >= RULED and len(ink) >= LEAST_RULED_PX
     upright = find_rules(np.ascontiguousarray(ink.T), FRAME_END if ruled else RULE_END)
-    result = erase(ink, level, upright if ruled or len(upright) >= 2 else [])
+    result = erase(ink, level, upright if ruled or _lie_apart(upright) else [])
     return result if result.sum(dtype=np.int64) >= least_left * ink.sum(dtype=np.int64) else ink
+
+
+def _lie_apart(rules: Sequence[Rule]) -> bool:
+    """Return whether the lines are several: a bowed stroke is found at two slopes, in one place."""
+    return any(
+        abs(one.top + one.bottom - other.top - other.bottom) > one.bottom - one.top + other.bottom - other.top
+        for one, other in pairwise(sorted(rules, key=lambda rule: rule.top + rule.bottom))
+    )
 
 
 def measure_pitch(ink: Gray) -> float:
