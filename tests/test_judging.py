@@ -79,6 +79,17 @@ def test_of_two_who_see_the_line_the_surer_one_is_believed_and_confidence_is_the
     assert both.segments[1].seen < 0.8 * choose_with(alone).segments[1].seen
 
 
+def test_one_who_sees_nothing_on_the_line_has_no_say_in_its_digits() -> None:
+    line = draw_line(UNSURE)
+    paths, ink = find_paths(*line, 16), np.zeros((128, 3 * WIDTH), np.uint8)
+    nothing = np.log(np.full((7, 11), 1e-5))
+    nothing[:, 0] = np.log(0.9999)  # too short for three digits, once what is surely empty is left out
+    seen = np.stack([nothing, see((4, 4, 1))])
+    path = choose(paths, line, ink, predict, lambda ink: seen, lambda labels: True)
+    assert path.labels == (4, 4, 1)
+    assert path.segments[1].seen == read(UNSURE, (4, 4, 1)).segments[1].seen
+
+
 def test_confidences_are_the_mean_of_both_judges() -> None:
     second = read(UNSURE, (4, 4, 1)).segments[1]
     assert abs(second.confidence - ((1 - TRUST) * 0.38 + TRUST * second.seen)) < 1e-9

@@ -110,11 +110,13 @@ def _propose(
 def judge(path: Path, seen: Seen) -> Path:
     """Return the path with probabilities that are the mean of two judges': who saw the digit, and the line.
 
-    The other one's portion is TRUST. `seen` is what each network said of the line, condensed.
+    The other one's portion is TRUST. `seen` is what each network said of the line, condensed; one for which
+    the line is too short for so many digits is not asked.
     """
     if not path.labels:
         return path
-    places = iter(np.mean([judge_places(answers, path.labels) for answers in seen], axis=0))
+    able = [answers for answers in seen if math.isfinite(score_labels(answers, [path.labels])[0])]
+    places = iter(np.mean([judge_places(answers, path.labels) for answers in able], axis=0))
 
     def judge_segment(segment: Segment) -> Segment:
         if not segment.digit:
