@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from mnistry import judging
 from mnistry.cutting import Piece
 from mnistry.decoding import Segment, find_paths
-from mnistry.judging import MOST_SEEN, TRUST, Cut, choose
+from mnistry.judging import MOST_SEEN, TRUST, Cut, choose, rank_likely
+from mnistry.sequences import score_labels
 
 WIDTH = 40
 
@@ -77,6 +79,13 @@ def test_of_two_who_see_the_line_the_surer_one_is_believed_and_confidence_is_the
     assert both.labels == choose_with(other, alone).labels == choose_with(alone).labels == (4, 4, 1)
     assert choose_with(other).labels == (4, 9, 1)
     assert both.segments[1].seen < 0.8 * choose_with(alone).segments[1].seen
+
+
+def test_a_text_is_as_probable_as_in_the_mean_of_all_networks() -> None:
+    seen, texts = [see((4, 9, 1), 0.7), see((4, 4, 1), 0.95)], [(4, 9, 1), (4, 4, 1), (4, 1)]
+    expected = np.mean([np.exp(score_labels(answers, texts)) for answers in seen], axis=0)
+    np.testing.assert_allclose(np.exp(judging._score(seen, texts)), expected)
+    assert rank_likely(seen)[:2] == rank_likely(seen[::-1])[:2] == [(4, 4, 1), (4, 9, 1)]
 
 
 def test_one_who_sees_nothing_on_the_line_has_no_say_in_its_digits() -> None:

@@ -425,7 +425,7 @@ def test_small_digits_below_large_ones_are_writing() -> None:
     assert [len(line) for line in lines] == [3, 12, 12, 12]
 
 
-def test_more_digits_than_the_line_network_can_tell_apart_have_confidences() -> None:
+def test_more_digits_than_a_line_network_can_tell_apart_have_confidences() -> None:
     page = np.full((160, 600), 255, np.uint8)
     for place in range(58):
         page[32:128, 30 + 9 * place : 33 + 9 * place] = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -69,25 +70,42 @@ def test_a_one_over_a_dotted_line_is_no_margin_line() -> None:
     assert [300, 100, 8, 90] in boxes_of(find_marks(ink)).tolist()
 
 
-@pytest.mark.parametrize(("thickness", "kept"), [(3, False), (9, True)])
-def test_what_is_higher_than_all_digits_and_far_thinner_is_the_side_of_a_box(
-    thickness: int, kept: bool
+@pytest.mark.parametrize(
+    ("left", "height", "thickness", "kept"),
+    [(80, 80, 3, False), (80, 80, 9, True), (80, 64, 3, True), (156, 80, 3, True), (460, 80, 3, False)],
+)
+def test_what_is_beside_all_digits_higher_and_far_thinner_is_the_side_of_a_box(
+    left: int, height: int, thickness: int, kept: bool
 ) -> None:
     ink = np.zeros((300, 500), np.uint8)
     for x in range(120, 440, 60):
         ink[100:160, x : x + 10] = ink[100:110, x : x + 30] = 255
-    ink[90:170, 80 : 80 + thickness] = 255
+    ink[130 - height // 2 : 130 + height // 2, left : left + thickness] = 255
     assert len(find_marks(ink)) == 6 + kept
 
 
-@pytest.mark.parametrize(("dashes", "kept"), [(20, False), (3, True)])
-def test_a_dashed_rule_is_no_mark_and_a_few_dashes_are(dashes: int, kept: bool) -> None:
-    ink = np.zeros((300, 500), np.uint8)
+@pytest.mark.parametrize(
+    ("dashes", "step", "fall", "kept"),
+    [(20, 20, 0.25, False), (5, 20, 0, False), (4, 20, 0, True), (8, 60, 0, True), (8, 20, 9, True)],
+)
+def test_a_dashed_rule_is_no_mark_and_a_few_dashes_are(
+    dashes: int, step: int, fall: float, kept: bool
+) -> None:
+    ink = np.zeros((300, 600), np.uint8)
     for x in range(80, 440, 60):
         ink[100:160, x : x + 30] = 255
     for dash in range(dashes):
-        ink[180 + dash // 4 : 184 + dash // 4, 40 + 20 * dash : 50 + 20 * dash] = 255
+        x, y = 40 + step * dash, 180 + int(fall * dash)
+        ink[y : y + 4, x : x + 10] = 255
     assert len(find_marks(ink)) == 6 + (dashes if kept else 0)
+
+
+def test_the_torn_off_bars_of_sevens_are_no_dashed_rule() -> None:
+    page = np.full((220, 400), 255, np.uint8)
+    for x in range(60, 335, 55):
+        cv2.line(page, (x, 80), (x + 32, 80), 0, 6)
+        cv2.line(page, (x + 30, 90), (x + 12, 140), 0, 6)
+    assert read(page).text == "77777"
 
 
 def test_a_one_twice_as_high_as_its_neighbours_is_no_margin_line() -> None:
@@ -127,10 +145,12 @@ def test_a_bar_that_stands_above_beside_its_five_stays_in_the_line(scale: int) -
     assert [len(line) for line in group_lines(marks)] == [5]
 
 
-def test_short_lines_right_above_each_other_stay_two() -> None:
-    boxes = [(40 + 45 * n, top, 26, 35) for top in (20, 60) for n in range(3)]
-    marks = [Mark(box, np.full(box[3:1:-1], 255, np.uint8)) for box in boxes]
-    assert [len(line) for line in group_lines(marks)] == [3, 3]
+@pytest.mark.parametrize("tallest", [35, 62])
+def test_short_lines_right_above_each_other_stay_two(tallest: int) -> None:
+    upper = [(40 + 45 * n, 20, 26, 35) for n in range(2 if tallest > 35 else 3)]
+    lower = [(40 + 45 * n, 95 - high, 26, high) for n, high in enumerate((35, 35, tallest, 35))]
+    marks = [Mark(box, np.full(box[3:1:-1], 255, np.uint8)) for box in upper + lower]
+    assert [len(line) for line in group_lines(marks)] == [len(upper), 4]
 
 
 def test_a_line_along_three_rows_is_no_mark() -> None:

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from mnistry import load_mnist
 from mnistry.metrics import softmax
-from mnistry.synthesis.forms import draw_forms
+from mnistry.synthesis import forms, segments
+from mnistry.synthesis.forms import choose_hand, draw_forms
 from mnistry.synthesis.segments import compose_line, make_segments
-from mnistry.synthesis.shapes import FORMS, SIGN
+from mnistry.synthesis.shapes import FORMS, SIGN, Stroke, parse_form
 
 pytestmark = pytest.mark.slow
 
@@ -38,6 +39,36 @@ def test_drawings_differ_and_the_seed_alone_decides(drawn: NDArray[np.uint8]) ->
 
 def test_there_are_forms_of_every_digit_and_of_signs() -> None:
     assert sorted(FORMS) == [*range(10), SIGN]
+
+
+def test_a_form_is_read_from_its_text() -> None:
+    bar, bow, ring = parse_form("0,5 85,3; ~10,-2 50,100 115,0; @50,50,42,25,-90,90 60,20")
+    assert bar == (False, [(0, 0.05), (0.85, 0.03)])
+    assert bow == (True, [(0.1, -0.02), (0.5, 1), (1.15, 0)])
+    assert not ring[0]
+    np.testing.assert_allclose(ring[1][0], (0.5, 0.25), atol=1e-9)  # from above its middle
+    np.testing.assert_allclose(ring[1][-2:], [(0.5, 0.75), (0.6, 0.2)], atol=1e-9)  # clockwise to below it
+    assert max(x for x, _ in ring[1]) == pytest.approx(0.92, abs=0.01)
+
+
+def test_digits_of_a_drawn_line_have_the_forms_of_one_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn_as: list[object] = []
+    draw_as = forms.draw_as
+
+    def note(form: list[Stroke], rng: np.random.Generator) -> NDArray[np.uint8]:
+        drawn_as.append(form)
+        return draw_as(form, rng)
+
+    monkeypatch.setattr(segments, "draw_as", note)
+    train, _ = load_mnist()
+    for seed in range(40):
+        drawn_as.clear()
+        fives = np.flatnonzero(train.labels[:500] == 5)
+        compose_line(train.images[fives], train.labels[fives], np.random.default_rng(seed))
+        assert all(form is drawn_as[0] and form in FORMS[5] for form in drawn_as)
+    hands = [choose_hand(np.random.default_rng(seed)) for seed in range(50)]
+    assert all(hand.keys() == FORMS.keys() for hand in hands)
+    assert len({id(hand[5]) for hand in hands}) > 8
 
 
 def test_drawings_of_a_digit_are_like_each_other(drawn: NDArray[np.uint8]) -> None:

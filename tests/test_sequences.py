@@ -1,4 +1,4 @@
-"""A line as a whole: probabilities of texts, and the network that gives them."""
+"""A line as a whole: probabilities of texts, and the networks that give them."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_a_digit_begins_between_where_it_and_the_one_before_are_seen():
     assert found == pytest.approx(middles, abs=2)
 
 
-def test_of_wide_gaps_the_network_sees_little() -> None:
+def test_of_wide_gaps_the_networks_see_little() -> None:
     networks = LineNetworks()
     near, far = np.zeros((128, 300), np.uint8), np.zeros((128, 900), np.uint8)
     for ink, steps in ((near, (40, 90, 140)), (far, (40, 440, 840))):

@@ -9,7 +9,7 @@ line is used.
     python tools/build_line_network.py train FOLDER [--epochs 10] [--out PATH]
     python tools/build_line_network.py average FOLDER [--out PATH]             # of FOLDER/*.onnx
     python tools/build_line_network.py join FOLDER [--out PATH]                # FOLDER/*.onnx answer together
-    python tools/build_line_network.py measure FOLDER [--out PATH]             # on the strips of seed 0
+    python tools/build_line_network.py measure FOLDER [--start PATH]           # on the strips of seed 0
 
 `train` takes all strips in FOLDER but those of seed 0, each distorted anew whenever it is seen. After every
 epoch it leaves FOLDER/state.pt, and the same command goes on from there. It needs PyTorch (`pip install -e
@@ -34,7 +34,7 @@ from mnistry import Dataset, load_mnist
 from mnistry.classifier import read_sealed, seal
 from mnistry.files import atomic_write
 from mnistry.judging import rank_likely
-from mnistry.sequences import HEIGHT_PX, INPUT, OUTPUT, PADDING_PX, SHIPPED, condense, score_labels
+from mnistry.sequences import HEIGHT_PX, INPUT, OUTPUT, PADDING_PX, SHIPPED, score_labels
 from mnistry.synthesis.forms import draw_forms
 from mnistry.synthesis.hands import load_hands, write_hands
 from mnistry.synthesis.strips import ABSENT, distort_strips, make_strips
@@ -187,10 +187,15 @@ def average_weights(paths: list[Path], out: Path) -> None:
 
 def join_networks(paths: list[Path], out: Path) -> None:
     """Write networks that answer together, each as it is: -> log-probabilities (n, networks, steps, 11)."""
-    graphs = [
-        compose.add_prefix(onnx.load_from_string(read_sealed(path)), f"{number}/", rename_inputs=False).graph
-        for number, path in enumerate(paths)
-    ]
+    graphs = []
+    for number, path in enumerate(paths):
+        proto = onnx.load_from_string(read_sealed(path))
+        shape = proto.graph.output[0].type.tensor_type.shape.dim
+        if len(shape) != 4 or shape[1].dim_value != 1:
+            raise SystemExit(f"{path} is not one network as `train` writes it")
+        graphs.append(compose.add_prefix(proto, f"{number}/", rename_inputs=False).graph)
+    if not graphs:
+        raise SystemExit("there is no .onnx file to join")
     answers = [graph.output[0].name for graph in graphs]
     shape = ["n", len(paths), "steps", CLASSES]
     joined = helper.make_graph(
@@ -223,7 +228,7 @@ def measure(path: Path, strips: np.ndarray, labels: np.ndarray) -> None:
     session = onnxruntime.InferenceSession(path)
     right, price = [], []
     for strip, row in zip(strips, labels, strict=True):
-        seen = [condense(answers) for answers in session.run(None, {INPUT: strip[None]})[0][0]]
+        seen = list(session.run(None, {INPUT: strip[None]})[0][0])
         text = tuple(int(label) for label in row if label != ABSENT)
         views = [*([answers] for answers in seen), *([seen] if len(seen) > 1 else [])]
         right.append([rank_likely(view)[0] == text for view in views])
@@ -349,7 +354,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="0 is for the strips to measure with")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--learning-rate", type=float, default=0.004)
-    parser.add_argument("--start", type=Path, help="state.pt or .onnx of an earlier training, to go on from")
+    parser.add_argument(
+        "--start", type=Path, help="state.pt or .onnx of an earlier training, to go on from; .onnx to measure"
+    )
     parser.add_argument(
         "--hands", type=Path, help="optdigits.dat, as build_classifier.py takes it, for strips"
     )
@@ -361,7 +368,7 @@ def main() -> None:
         return
     if arguments.task == "measure":
         kept = np.load(arguments.folder / "0.npz")
-        measure(arguments.out, kept["strips"], kept["labels"])
+        measure(arguments.start or SHIPPED, kept["strips"], kept["labels"])
         return
     if arguments.task == "train":
         train(arguments.folder, arguments.epochs, arguments.learning_rate, arguments.out, arguments.start)

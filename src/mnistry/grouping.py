@@ -111,7 +111,8 @@ def _stands_in(boxes: NDArray[np.int64], line: NDArray[np.int64]) -> bool:
         right_of = line[:, 0] + line[:, 2] / 2 > x + width / 2
         between = right_of.any() and not right_of.all()
         is_sign = between and shared > 0 and height <= SIGN_HEIGHT * high and len(boxes) < len(line)
-        tall = float(nearest[:, 3].max())
+        # The parts beside a single one may be broken too; a whole line is measured by what is usual.
+        tall = float(nearest[:, 3].max()) if len(boxes) == 1 else high
         if shared < INSIDE * height and not (is_sign or _completes((x, y, width, height), line, tall)):
             return False
     return True

@@ -50,8 +50,8 @@ class Options:
             accepted whatever its confidence, unless it is far less probable than the free one, or the line
             seems to be words beside one that fits; where none does, nothing is. `Line.free_text` then has
             what would have been read without it.
-        see_line: the ink of a line -> the probabilities of what sees it uncut (see `sequences`); None
-            without that.
+        see_line: the ink of a line -> what the networks say that see it uncut (see `judging.SeeLine`); None
+            without them.
     """
 
     predict: Predict

@@ -40,6 +40,7 @@ RULE_HEIGHTS = 2.0  # of the digits: what is longer, and low, underlines or stri
 DASH_HEIGHT = 0.2  # of the digits: what is no higher, and wider than high, is a dash,
 DASH_GAP, DASH_DOWN = 0.7, 0.1  # digits' heights from one to the next of a dashed rule, across and down,
 FEW_DASHES = 5  # which has so many at least
+BAR_GAP = 0.3  # of the digits' height, at most, between the bar of a torn 5 or 7 and the rest
 
 
 @dataclass(frozen=True)
@@ -190,40 +191,49 @@ def _find_hairlines(
     framing: NDArray[np.bool_],
     typical: float,
 ) -> NDArray[np.bool_]:
-    """Return which marks are upright, higher than all digits and far thinner than their strokes.
+    """Return which marks are upright, beside all digits, higher than these and far thinner than the strokes.
 
     `stats` are (x, y, width, height, area) of the marks: the side of a box is such, no 1 by the same pen.
     """
     found = np.zeros(len(stats), np.bool_)
-    _, _, widths, heights, areas = stats.T
+    lefts, _, widths, heights, areas = stats.T
     upright = ~framing & (heights > typical) & (widths < heights / 8)
     digits = np.flatnonzero(~framing & ~upright & (heights > typical / LIKE_DIGITS))
     if upright.any() and len(digits) >= FEW_MARKS:
+        rights = lefts + widths
+        beside = (rights <= lefts[digits].min()) | (lefts >= rights[digits].max())
         stroke_px = measure_stroke(np.where(np.isin(labels, digits + 1), ink, np.uint8(0)))
         thin = areas < HAIR_STROKES * stroke_px * heights
-        found = upright & thin & (heights > HAIR_HEIGHTS * heights[digits].max())
+        found = upright & beside & thin & (heights > HAIR_HEIGHTS * heights[digits].max())
     return found
 
 
 def _find_dashed_rules(boxes: NDArray[np.int32], typical: float) -> NDArray[np.bool_]:
-    """Return which marks are the dashes, many in a row, of a rule that is dashed, dotted, or faint."""
+    """Return which marks are the dashes, many in a row, of a rule that is dashed, dotted, or faint.
+
+    The torn-off bars of 5s and 7s are none: each has the rest of its digit below it.
+    """
     found = np.zeros(len(boxes), np.bool_)
-    low = np.flatnonzero((boxes[:, 3] <= DASH_HEIGHT * typical) & (boxes[:, 2] >= boxes[:, 3]))
-    rows: list[list[int]] = []
-    for index in low[np.argsort(boxes[low, 0], kind="stable")].tolist():
-        left, middle = boxes[index, 0], boxes[index, 1] + boxes[index, 3] / 2
+    x, y, width, height = boxes.T
+    low = (height <= DASH_HEIGHT * typical) & (width >= height)
+    large = np.flatnonzero(height >= typical / LIKE_DIGITS)
+    rows: list[list[int]] = []  # that may go on; dashes come from left to right
+    for index in np.flatnonzero(low)[np.argsort(x[low], kind="stable")].tolist():
+        below = y[large] - (y[index] + height[index])
+        shared = np.minimum(x[large] + width[large], x[index] + width[index]) - np.maximum(x[large], x[index])
+        if ((shared > 0) & (np.abs(below) <= BAR_GAP * typical)).any():
+            continue
+        middle = y[index] + height[index] / 2
+        rows = [row for row in rows if x[index] - (x + width)[row[-1]] <= DASH_GAP * typical]
         for row in rows:
-            x, y, width, height = boxes[row[-1]]
-            if (
-                left - (x + width) <= DASH_GAP * typical
-                and abs(middle - y - height / 2) <= DASH_DOWN * typical
-            ):
+            if abs(middle - y[row[-1]] - height[row[-1]] / 2) <= DASH_DOWN * typical:
                 row.append(index)
                 break
         else:
-            rows.append([index])
-    for row in rows:
-        found[row] = len(row) >= FEW_DASHES
+            row = [index]
+            rows.append(row)
+        if len(row) >= FEW_DASHES:
+            found[row] = True
     return found
 
 

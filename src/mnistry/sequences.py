@@ -22,12 +22,12 @@ from mnistry.errors import ModelError
 from mnistry.pictures import Gray
 
 SHIPPED = Path(str(resources.files("mnistry"))) / "assets" / "lines.onnx"
-SCALE = 0.375  # of the network's strip to that of `straightening.straighten`
+SCALE = 0.375  # of the networks' strip to that of `straightening.straighten`
 HEIGHT_PX = 48
 EDGE_PX = 3  # empty columns on both sides
 INK = 60  # level, from which a column has any
 BLANK = 0  # the class of no digit; digit d is class d + 1
-PADDING_PX = 32  # empty columns behind a line, as far as the network sees
+PADDING_PX = 32  # empty columns behind a line, as far as a network sees
 FAINT = 15  # level, up to which a column of a shrunk strip is empty
 WIDEST_GAP_PX = 12  # empty columns between marks: of wider gaps no more is shown, as in what it learned from
 BEAM = 8  # beginnings of a text that are kept
@@ -63,7 +63,7 @@ class LineNetworks:
 
 
 def shrink_strip(ink: Gray) -> Gray:
-    """Return a strip, (128, any) uint8, as the network takes it: (HEIGHT_PX, any), cut to its ink's columns.
+    """Return a strip, (128, any) uint8, as the networks take it: (HEIGHT_PX, any), cut to its ink's columns.
 
     Its width is 0 where there is no ink.
     """
@@ -77,7 +77,7 @@ def shrink_strip(ink: Gray) -> Gray:
 
 
 def _find_columns(ink: Gray) -> tuple[int, int]:
-    """Return the first column of a strip that the network sees, and the one behind the last."""
+    """Return the first column of a strip that the networks see, and the one behind the last."""
     columns = np.flatnonzero(ink.max(axis=0, initial=0) > INK)
     if not len(columns):
         return 0, 0
@@ -86,7 +86,7 @@ def _find_columns(ink: Gray) -> tuple[int, int]:
 
 
 def _list_shown(strip: Gray) -> NDArray[np.int64]:
-    """Return the columns of a shrunk strip that the network sees: all but most of those in wide gaps."""
+    """Return the columns of a shrunk strip that the networks see: all but most of those in wide gaps."""
     inked = np.flatnonzero(strip.max(axis=0, initial=0) > FAINT)
     columns = np.arange(strip.shape[1])
     if not len(inked):
@@ -241,7 +241,7 @@ def find_boundaries(
 
     Args:
         ink: the line, as `LineNetworks` takes it.
-        log_probabilities: what the network said of it.
+        log_probabilities: what a network said of it.
         labels: its digits.
     """
     start, stop = _find_columns(ink)

@@ -1,7 +1,8 @@
 """The strokes of digits in forms that are common in the world and rare in MNIST, and of signs.
 
-A 1 with a flag, a foot or an upstroke from the line, a crossed 7 or one that begins with a stroke down, an
-open 4, or one in a single stroke, a 5 whose bar is far away, or one like a root, a slashed 0, a 9 like a p.
+A 1 with a flag, a foot or an upstroke from the line, a 7 that is crossed, has a loop or begins with a stroke
+down, an open 4, or one in a single stroke, a 5 whose bar is far away, or one like a root, a slashed 0, or one
+with a tail, a 9 like a p.
 """
 
 from __future__ import annotations
@@ -154,7 +155,7 @@ _WRITTEN: dict[int, list[str]] = {
 }
 
 
-def _parse_form(text: str) -> list[Stroke]:
+def parse_form(text: str) -> list[Stroke]:
     """Return the strokes that a text of _WRITTEN describes, in a field of width 1 and height 1."""
     return [
         (
@@ -177,5 +178,5 @@ def _parse_points(word: str) -> list[tuple[float, float]]:
 
 
 FORMS: dict[int, list[list[Stroke]]] = {
-    digit: [_parse_form(text) for text in texts] for digit, texts in _WRITTEN.items()
+    digit: [parse_form(text) for text in texts] for digit, texts in _WRITTEN.items()
 }
