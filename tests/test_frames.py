@@ -166,3 +166,24 @@ def test_a_square_8_is_no_table_with_writing(shift: int) -> None:
     for corner in ((50, 50), (140, 48), (46, 112), (52, 160)):
         cv2.circle(ink, corner, 13, 255, -1)
     assert np.array_equal(remove_frames(ink), ink)
+
+
+def draw_boxes(gap: int) -> np.ndarray:
+    """7130 in four thin boxes side by side, the foot of the 1 so far above their lower line."""
+    page = np.full((120, 310), 250, np.uint8)
+    cv2.rectangle(page, (30, 25), (278, 95), 120, 1)
+    for x in (92, 154, 216):
+        cv2.line(page, (x, 25), (x, 95), 120, 1)
+    for stroke in (
+        [(50, 38), (76, 38), (60, 82)],
+        [(112, 45), (124, 36), (116, 95 - gap)],
+        [(172, 40), (196, 38), (184, 55), (198, 66), (190, 82), (172, 82)],
+        [(246, 36), (232, 55), (236, 78), (250, 82), (260, 60), (256, 40), (246, 36)],
+    ):
+        cv2.polylines(page, [np.array(stroke)], False, 20, 4, cv2.LINE_AA)
+    return page
+
+
+@pytest.mark.parametrize("gap", [-3, 0, 2, 8])
+def test_a_digit_whose_foot_is_on_the_line_of_its_box_stays(gap: int) -> None:
+    assert read(draw_boxes(gap)).text.replace(" ", "") == "7130"

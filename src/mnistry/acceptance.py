@@ -13,7 +13,7 @@ COMPANY, COMPANY_PORTION, COMPANY_ODDS = 2, 0.6, 6.0  # see `accept`
 WORD_GAP = 0.6  # digits' heights, between words
 LETTERS = 3  # so many marks
 LETTER_PORTION = 0.45  # of at least this portion of the highest one's height may be a word,
-REFUSED_PORTION = 0.25  # and are if this portion of them is no digit
+REFUSED_PORTION = 0.2  # and are if this portion of them is no digit
 WORD_PORTION = 0.4  # and so many are together with the doubts about the others;
 VOUCHED = (0.85, 0.999)  # probability of each of its digits, for who sees the line uncut, from which it is no
 # word: where at most half of its marks are no digit, as in a sum, and where more are

@@ -16,14 +16,17 @@ from numpy.typing import NDArray
 from mnistry.imaging import measure_line, measure_stroke
 from mnistry.pictures import Gray
 from mnistry.pixels import find_connected
-from mnistry.rules import FRAME_END, MARK_LEVEL, erase, find_rules, shear
+from mnistry.rules import FRAME_END, MARK_LEVEL, Rule, erase, find_rules, measure_rule, shear
 
 LEAST_FRAME_PX = 24  # height of a box that digits stand in
 BAND = 0.2  # of a box's height and width, along its sides: there its outline lies
 OUTLINED = 0.85  # of each side has ink in that band
 THIN = 0.15  # of the box around two sides of a note is their shadow,
+ELSEWHERE = 0.1  # of which so much at most is not along a side
 NOTE_HEIGHT = 0.1  # of its height is a mark of writing on the note
 CONTENT_HEIGHT = 0.35  # of a box's: so high is a mark, if anything is written in it
+ONE_ROW = 0.6  # of half its height from the middle, at least, are all level lines of a row of boxes
+STEM = 1.5  # times as thick as is usual, and a pixel more, are upright lines at most
 ROW_HEIGHT, ROW_MARKS = 0.04, 3  # or so many marks so high, of a table, or of several rows in a box
 LEAST_CONTENT = 0.03  # of underlined writing's area is ink that is not the line
 MOST_FRAMES = 1000  # marks of that size on a page, and
@@ -78,7 +81,12 @@ def remove_frames(ink: Gray) -> Gray:
             if (written_stats[1:, 3] >= NOTE_HEIGHT * height).any():
                 full.append((inside, np.where(mark, ink[inside], np.uint8(0))))
         elif width >= UNDERLINED * height and (sides[0] or sides[1]):
-            lines = _find_lines(np.where(mark, ink[inside], np.uint8(0)), 1, 0)
+            alone = np.where(mark, ink[inside], np.uint8(0))
+            # Boxes side by side of which a part is too faint are taken away, too.
+            around = sides[0] and (sides[2] or sides[3])
+            lines = _find_lines(alone, 1, 2) if around else None
+            if lines is None:
+                lines = _find_lines(alone, 1, 0)
             if lines is not None and (mark & (lines == 0)).mean() >= LEAST_CONTENT:
                 full.append((inside, lines))
     if not full:
@@ -116,9 +124,12 @@ def _find_sides(mark: NDArray[np.bool_]) -> tuple[bool, bool, bool, bool]:
 
 
 def _is_corner(sides: tuple[bool, bool, bool, bool], mark: NDArray[np.bool_]) -> bool:
-    """Return whether a mark is two thin lines that meet, as the shadow beside a note is."""
+    """Return whether a mark is two thin lines that meet, as the shadow beside a note is, and nothing else."""
     upper, lower, left, right = sides
-    return (upper or lower) and (left or right) and bool(mark.mean() <= THIN)
+    if not ((upper or lower) and (left or right) and mark.mean() <= THIN):
+        return False
+    rows, columns = (max(1, round(BAND * side)) for side in mark.shape)
+    return bool(mark[rows:-rows, columns:-columns].sum() <= ELSEWHERE * mark.sum())
 
 
 def _find_lines(mark: Gray, level: int, upright: int) -> Gray | None:
@@ -135,11 +146,23 @@ def _find_lines(mark: Gray, level: int, upright: int) -> Gray | None:
     box = straight[rows]
     level_rules = find_rules(box, FRAME_END)
     upright_rules = find_rules(np.ascontiguousarray(box.T), FRAME_END) if upright else []
+    if all(abs((rule.top + rule.bottom) / len(box) - 1) > ONE_ROW for rule in level_rules):
+        upright_rules = _leave_stems(np.ascontiguousarray(box.T), upright_rules)
     if len(level_rules) < level or len(upright_rules) < upright:
         return None
     taken = np.zeros_like(straight)
     taken[rows] = (box > 0) & (erase(box, level_rules, upright_rules) == 0)
     return shear(taken, -slope)[margin : len(taken) - margin]
+
+
+def _leave_stems(sideways: Gray, rules: Sequence[Rule]) -> list[Rule]:
+    """Return the upright lines of a row of boxes, lying on its side, without the stems of 1s as high as it.
+
+    These are thicker than the lines.
+    """
+    thicknesses = [measure_rule(sideways, rule) for rule in rules]
+    most = STEM * float(np.median(thicknesses)) + 1 if rules else 0.0
+    return [rule for rule, thickness in zip(rules, thicknesses, strict=True) if thickness <= most]
 
 
 def remove_rings(ink: Gray) -> Gray:

@@ -110,20 +110,22 @@ def _propose(
 def judge(path: Path, seen: Seen) -> Path:
     """Return the path with probabilities that are the mean of two judges': who saw the digit, and the line.
 
-    The other one's portion is TRUST. `seen` is what each network said of the line, condensed; one for which
-    the line is too short for so many digits is not asked.
+    The other one's portion is TRUST, and is the mean of what each network said of the line, `seen`,
+    condensed; one for which the line is too short for so many digits is not asked. A segment's own `seen` is
+    the least of them.
     """
     if not path.labels:
         return path
     able = [answers for answers in seen if math.isfinite(score_labels(answers, [path.labels])[0])]
-    places = iter(np.mean([judge_places(answers, path.labels) for answers in able], axis=0))
+    # Of every digit, (networks, 11): each may doubt that it is one.
+    places = iter(np.stack([judge_places(answers, path.labels) for answers in able], axis=1))
 
     def judge_segment(segment: Segment) -> Segment:
         if not segment.digit:
             return segment
-        place = next(places)[:-1]
-        mean = (1 - TRUST) * segment.probabilities + TRUST * place
-        return replace(segment, probabilities=mean, seen=float(place[segment.answer]))
+        place = next(places)[:, :-1]
+        mean = (1 - TRUST) * segment.probabilities + TRUST * place.mean(axis=0)
+        return replace(segment, probabilities=mean, seen=float(place[:, segment.answer].min()))
 
     segments = map(judge_segment, path.segments)
     return path._replace(segments=tuple(segments))

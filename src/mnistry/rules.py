@@ -115,6 +115,15 @@ def _refine(ink: Gray, coarse: float) -> tuple[float, NDArray[np.bool_]]:
     return best[1:]
 
 
+def measure_rule(ink: Gray, rule: Rule) -> float:
+    """Return the thickness of the ink along a line, in pixels: the median, as strokes cross it."""
+    mask = shear(ink, rule.slope) >= RULE_LEVEL
+    inside = mask[rule.top : rule.bottom].sum(axis=0)
+    above = mask[: rule.top][::-1].cumprod(axis=0).sum(axis=0)
+    below = mask[rule.bottom :].cumprod(axis=0).sum(axis=0)
+    return float(np.median((inside + above + below)[inside > 0]))
+
+
 def erase(ink: Gray, level: Sequence[Rule], upright: Sequence[Rule]) -> Gray:
     """Return the ink without these lines, level ones and, of its transpose, upright ones."""
     # Where two lines cross, each goes on across the other; the dot that stays is taken the second time, when
