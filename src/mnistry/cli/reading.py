@@ -243,7 +243,10 @@ def _print(reading: Reading, as_json: bool, wanted: str, *, named: bool) -> None
         for line in reading.lines:
             print(f"{name}{_describe(line, wanted)}")
         if not any(line.mismatched or line.crowded or line.text for line in reading.lines):
-            seen = "--explain steps.png shows what was seen; a photo may have to be cropped to the paper"
+            seen = (
+                "--explain steps.png shows what was seen; a photo may have to be cropped to the paper, "
+                "and where digits touch, --expect N helps"
+            )
             print(f"note: nothing in {reading.name} was taken for a digit; {seen}", file=sys.stderr)
     if any(line.crowded for line in reading.lines):
         print(f"note: {reading.name} seems to hold more than one digit; --page reads all", file=sys.stderr)
