@@ -187,3 +187,11 @@ def draw_boxes(gap: int) -> np.ndarray:
 @pytest.mark.parametrize("gap", [-3, 0, 2, 8])
 def test_a_digit_whose_foot_is_on_the_line_of_its_box_stays(gap: int) -> None:
     assert read(draw_boxes(gap)).text.replace(" ", "") == "7130"
+
+
+@pytest.mark.parametrize("gap", [0, 12])
+def test_boxes_whose_lower_line_is_partly_too_faint_are_no_digits(gap: int) -> None:
+    page = draw_boxes(gap)
+    page[94:97, 165:] = 250
+    page[60:, 277:280] = 250
+    assert read(page).text.replace(" ", "") == "7130"

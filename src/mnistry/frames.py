@@ -22,7 +22,7 @@ LEAST_FRAME_PX = 24  # height of a box that digits stand in
 BAND = 0.2  # of a box's height and width, along its sides: there its outline lies
 OUTLINED = 0.85  # of each side has ink in that band
 THIN = 0.15  # of the box around two sides of a note is their shadow,
-ELSEWHERE = 0.1  # of which so much at most is not along a side
+ELSEWHERE = 0.1  # of which so much is not along a side, or is no thicker: see STEM
 NOTE_HEIGHT = 0.1  # of its height is a mark of writing on the note
 CONTENT_HEIGHT = 0.35  # of a box's: so high is a mark, if anything is written in it
 ONE_ROW = 0.6  # of half its height from the middle, at least, are all level lines of a row of boxes
@@ -124,12 +124,20 @@ def _find_sides(mark: NDArray[np.bool_]) -> tuple[bool, bool, bool, bool]:
 
 
 def _is_corner(sides: tuple[bool, bool, bool, bool], mark: NDArray[np.bool_]) -> bool:
-    """Return whether a mark is two thin lines that meet, as the shadow beside a note is, and nothing else."""
+    """Return whether a mark is two thin lines that meet, as the shadow beside a note is, and others as thin.
+
+    What is thicker elsewhere is a digit that hangs on to them.
+    """
     upper, lower, left, right = sides
     if not ((upper or lower) and (left or right) and mark.mean() <= THIN):
         return False
     rows, columns = (max(1, round(BAND * side)) for side in mark.shape)
-    return bool(mark[rows:-rows, columns:-columns].sum() <= ELSEWHERE * mark.sum())
+    elsewhere = np.zeros_like(mark)
+    elsewhere[rows:-rows, columns:-columns] = mark[rows:-rows, columns:-columns]
+    if elsewhere.sum() <= ELSEWHERE * mark.sum():
+        return True
+    inner_px, outer_px = (measure_stroke(part * np.uint8(255)) for part in (elsewhere, mark & ~elsewhere))
+    return inner_px <= STEM * outer_px
 
 
 def _find_lines(mark: Gray, level: int, upright: int) -> Gray | None:
