@@ -145,6 +145,14 @@ def test_a_bar_that_stands_above_beside_its_five_stays_in_the_line(scale: int) -
     assert [len(line) for line in group_lines(marks)] == [5]
 
 
+def test_stems_torn_off_stay_in_their_line() -> None:
+    """A 4 and a 1 whose stems end below, beside an 0 and an 8."""
+    whole = [(56, 69, 29, 24), (64, 39, 12, 27), (87, 44, 18, 45), (142, 45, 29, 53)]
+    boxes = [*whole, (219, 37, 54, 91), (301, 30, 53, 104), (85, 93, 7, 39), (157, 104, 8, 30)]
+    marks = [Mark(box, np.full(box[3:1:-1], 255, np.uint8)) for box in boxes]
+    assert [len(line) for line in group_lines(marks)] == [8]
+
+
 @pytest.mark.parametrize("tallest", [35, 62])
 def test_short_lines_right_above_each_other_stay_two(tallest: int) -> None:
     upper = [(40 + 45 * n, 20, 26, 35) for n in range(2 if tallest > 35 else 3)]

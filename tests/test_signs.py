@@ -74,6 +74,29 @@ def test_a_large_comma_that_begins_below_a_line_stays_in_it():
     assert [line.text.replace(" ", "") for line in reading.lines] == ["234"]
 
 
+def end(mark: NDArray[np.int32], dash: bool = True) -> NDArray[np.uint8]:
+    """Return a 2, a 3 and a 4 in print, a stroke behind them, and perhaps a dash at its middle."""
+    page = write(mark - (0, 1000))
+    page = np.hstack([page, np.full((240, 180), 255, np.uint8)])
+    page = cv2.polylines(page, [mark], False, 0, 9, cv2.LINE_AA)
+    return cv2.line(page, (470, 125), (520, 122), 0, 8, cv2.LINE_AA) if dash else page
+
+
+@pytest.mark.parametrize(("dash", "text"), [(True, "234"), (False, "2341")])
+def test_a_slash_before_a_dash_at_the_end_is_no_one(dash, text):
+    reading = read(end(np.array([[410, 162], [421, 75]]), dash))
+    assert reading.text.replace(" ", "") == text
+
+
+def test_a_one_before_a_dash_at_the_end_stays_one():
+    assert read(end(np.array([[420, 160], [420, 77]]))).text.replace(" ", "") == "2341"
+
+
+def test_the_comma_of_an_amount_without_cents_is_no_line():
+    page = end(np.array([[420, 152], [419, 165], [407, 187]]))
+    assert [line.text.replace(" ", "") for line in read(page).lines] == ["234"]
+
+
 def test_a_long_line_is_looked_at_once(monkeypatch):
     measured = []
     monkeypatch.setattr(signs, "measure_slant", lambda inks: measured.append(len(inks)) or 0.0)

@@ -19,7 +19,8 @@ LEAST_HEIGHT_PX = 7  # of the largest mark in a line
 INSIDE = 0.7  # of a mark's height that is at that of a line, if it is a part of it
 SIGN_HEIGHT = 0.66  # of those beside it: so high is a comma or an asterisk, which hardly is at their height
 BROKEN_HEIGHT = 1.25  # times as high as those beside it is a digit in two parts, at most,
-NEAR = 0.1  # of their height apart, from side to side
+NEAR = 0.1  # of their height apart, from side to side; one whose stem is torn off, from top to bottom,
+STEM = 0.3  # and at most so wide is that
 MOST_MERGED = 100  # lines of a page that are compared with each other for that
 
 
@@ -70,24 +71,28 @@ def _group_level(marks: Sequence[Mark], typical: float) -> list[list[Mark]]:
         nearest[number] = heapq.nlargest(3, [*nearest[number], mark], key=lambda other: other.right)
         spans[number, 0] = statistics.median(other.box[1] for other in nearest[number])
         spans[number, 1] = statistics.median(other.bottom for other in nearest[number])
-    lines = _merge_lines(lines)
-    _add_small(lines, [mark for mark in marks if mark.box[3] < SMALL_PORTION * typical])
+    small = [mark for mark in marks if mark.box[3] < SMALL_PORTION * typical]
+    lines = _merge_lines(lines, np.array([mark.box for mark in small], np.int64).reshape(-1, 4))
+    _add_small(lines, small)
     for line in lines:
         line.sort(key=lambda mark: mark.box[0] + mark.box[2] / 2)
     return sorted(lines, key=lambda line: float(np.mean([mark.box[1] + mark.box[3] / 2 for mark in line])))
 
 
-def _merge_lines(lines: Sequence[list[Mark]]) -> list[list[Mark]]:
+def _merge_lines(lines: Sequence[list[Mark]], small: NDArray[np.int64]) -> list[list[Mark]]:
     """Return the lines, those that stand at the height of another one together with it.
 
-    The upper part of a broken digit begins a line of its own if the lower part begins one too.
+    The upper part of a broken digit begins a line of its own if the lower part begins one too. `small` are
+    the boxes of marks that are in no line yet, (n, 4).
     """
     if len(lines) > MOST_MERGED:
         return list(lines)
     merged: list[tuple[list[Mark], NDArray[np.int64]]] = []
     for line in sorted(lines, key=len, reverse=True):
         boxes = np.array([mark.box for mark in line])
-        number = next((number for number, (_, other) in enumerate(merged) if _stands_in(boxes, other)), None)
+        number = next(
+            (number for number, (_, other) in enumerate(merged) if _stands_in(boxes, other, small)), None
+        )
         if number is None:
             merged.append((line, boxes))
         else:
@@ -95,7 +100,7 @@ def _merge_lines(lines: Sequence[list[Mark]]) -> list[list[Mark]]:
     return [line for line, _ in merged]
 
 
-def _stands_in(boxes: NDArray[np.int64], line: NDArray[np.int64]) -> bool:
+def _stands_in(boxes: NDArray[np.int64], line: NDArray[np.int64], small: NDArray[np.int64]) -> bool:
     """Return whether all of some boxes stand at the height of the three next ones beside them in a line."""
     top, bottom = line[:, 1].min(), (line[:, 1] + line[:, 3]).max()
     if len(line) < 2 or boxes[:, 1].min() >= bottom or (boxes[:, 1] + boxes[:, 3]).max() <= top:
@@ -108,12 +113,16 @@ def _stands_in(boxes: NDArray[np.int64], line: NDArray[np.int64]) -> bool:
             return False
         top, bottom = np.median(nearest[:, 1]), np.median(nearest[:, 1] + nearest[:, 3])
         shared, high = min(bottom, y + height) - max(top, y), float(np.median(nearest[:, 3]))
-        right_of = line[:, 0] + line[:, 2] / 2 > x + width / 2
+        heights = small[:, 1] + small[:, 3] / 2
+        level = np.vstack([line, small[(heights > top) & (heights < bottom)]])  # the dash of 25,- too
+        right_of = level[:, 0] + level[:, 2] / 2 > x + width / 2
         between = right_of.any() and not right_of.all()
         is_sign = between and shared > 0 and height <= SIGN_HEIGHT * high and len(boxes) < len(line)
-        # The parts beside a single one may be broken too; a whole line is measured by what is usual.
-        tall = float(nearest[:, 3].max()) if len(boxes) == 1 else high
-        if shared < INSIDE * height and not (is_sign or _completes((x, y, width, height), line, tall)):
+        # The parts beside a single one may be broken too; a whole line is measured by what is usual, but
+        # where each of its marks is a stem.
+        box, tall = (x, y, width, height), float(nearest[:, 3].max())
+        completes = _completes(box, line, tall if len(boxes) == 1 else high) or _is_torn(box, line, tall)
+        if shared < INSIDE * height and not (is_sign or completes):
             return False
     return True
 
@@ -123,13 +132,28 @@ def _completes(box: Box, others: NDArray[np.int64], height_px: float) -> bool:
 
     The bar of a 5 may stand beside what is above or below it, too.
     """
-    x, y, width, height = box
-    shared = np.minimum(x + width, others[:, 0] + others[:, 2]) - np.maximum(x, others[:, 0])
-    parts = others[shared >= -NEAR * height_px]
+    _, y, _, height = box
+    parts = _find_parts(box, others, height_px)
     if not len(parts):
         return False
     bottom = max(y + height, (parts[:, 1] + parts[:, 3]).max())
     return bool(bottom - min(y, parts[:, 1].min()) <= BROKEN_HEIGHT * height_px)
+
+
+def _is_torn(box: Box, others: NDArray[np.int64], height_px: float) -> bool:
+    """Return whether a mark is a stem that completes what ends or begins where it does."""
+    _, y, width, height = box
+    parts = _find_parts(box, others, height_px)
+    gaps = np.maximum(parts[:, 1] - (y + height), y - (parts[:, 1] + parts[:, 3]))
+    near = bool((gaps <= NEAR * height_px).any())
+    return near and width <= STEM * height_px and _completes(box, others, height_px)
+
+
+def _find_parts(box: Box, others: NDArray[np.int64], height_px: float) -> NDArray[np.int64]:
+    """Return those of other boxes that are above or below a mark, or hardly beside it."""
+    x, _, width, _ = box
+    shared = np.minimum(x + width, others[:, 0] + others[:, 2]) - np.maximum(x, others[:, 0])
+    return np.asarray(others[shared >= -NEAR * height_px], np.int64)
 
 
 def _add_small(lines: Sequence[list[Mark]], small: Sequence[Mark]) -> None:

@@ -4,8 +4,8 @@
     leave_out    the line without them, to be read again
 
 A comma is low and hangs from the line. A slash looks like a 1 that leans further than the strokes around it.
-Where digits are of many hands, so does many a 1: so it must reach above and below all the others as well, or
-the line must read as a date, 24/12/2026, with two alike.
+Where digits are of many hands, so does many a 1: so it must reach above and below all the others as well,
+less far before a dash at the end, 25/-, or the line must read as a date, 24/12/2026, with two alike.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 
 from mnistry.acceptance import split_words
 from mnistry.decoding import Cut, Path
-from mnistry.imaging import Box, measure_line
+from mnistry.imaging import Box, cut, measure_line
 from mnistry.pictures import Gray
 from mnistry.straightening import measure_slant
 
@@ -38,6 +38,13 @@ LEAST_LEANING = -0.05  # in a date, further than strokes that are not straight,
 LEAST_APART = 0.08  # and than those that are
 ALIKE, ALIKE_HIGH = 0.1, 0.8  # columns a row by which the slashes of a date differ, and portion of the height
 ABOVE, BELOW = 0.12, 0.08  # of the others' height that a slash of no date reaches above and below them
+END_LEANING, END_REACH = 0.06, 0.06  # the same of a slash that a dash at the end of the line follows:
+LEAST_DASH, DASH_HEIGHT, DASH_GAP = (
+    2.2,
+    0.25,
+    0.6,
+)  # times as wide as high, of the slash's height at most, and from it
+DASH_MIDDLE = 0.25  # of the slash's height from its middle is that of the dash, at most
 LONGEST_DATE = 10  # marks
 DATE = re.compile("D{1,2}/D{1,2}/(DD|DDDD)|DDDD/D{1,2}/D{1,2}")  # D: a digit
 
@@ -65,12 +72,14 @@ def find_signs(path: Path, line: Cut, ink: Gray) -> list[Box]:
     height = max((segment.box[3] for segment in path.segments if segment.digit), default=0)
     strokes = []
     for segment in path.segments:
-        x, y, width, high = segment.box
-        if high >= LEAST_HEIGHT * height:
+        if segment.box[3] >= LEAST_HEIGHT * height:
             lean, straight = None, False
             if segment.box in whole:
                 lean, straight = _measure_lean(whole[segment.box], stroke_px)
-            strokes.append(_Stroke(segment.box, ink[y : y + high, x : x + width], lean, straight))
+            strokes.append(_Stroke(segment.box, cut(ink, segment.box), lean, straight))
+    ending = _find_ending(path, line, ink)
+    if ending:
+        return ending
     commas = _find_commas([stroke for stroke in strokes if stroke.box in whole], strokes)
     if commas or all(stroke.lean is None for stroke in strokes):
         return commas
@@ -97,6 +106,34 @@ def _find_commas(marks: Sequence[_Stroke], strokes: Sequence[_Stroke]) -> list[B
         and y - top >= COMMA_TOP * high
         and y + height - bottom >= COMMA_BELOW * high
     ]
+
+
+def _find_ending(path: Path, line: Cut, ink: Gray) -> list[Box]:
+    """Return the slash before a dash that ends a line, which the path may have taken together."""
+    pieces, _, stroke_px = line
+    dashed = np.array([piece.box for piece in pieces if piece.mark == pieces[-1].mark])
+    before = len(pieces) - len(dashed) - 1
+    if before < LEAST_OTHERS:
+        return []
+    slash = pieces[before]
+    lean, _ = _measure_lean(slash.ink, stroke_px)
+    x, y, width, height = slash.box
+    left, top = dashed[:, :2].min(axis=0)
+    right, bottom = (dashed[:, :2] + dashed[:, 2:]).max(axis=0)
+    is_dash = (
+        right - left >= LEAST_DASH * (bottom - top)
+        and bottom - top <= DASH_HEIGHT * height
+        and left - (x + width) <= DASH_GAP * height
+        and abs((top + bottom) / 2 - (y + height / 2)) <= DASH_MIDDLE * height
+    )
+    if lean is None or not is_dash:
+        return []
+    boxes = [segment.box for segment in path.segments if segment.stop <= before and segment.digit]
+    others = [_Stroke(box, cut(ink, box), None, False) for box in boxes]
+    if len(others) < LEAST_OTHERS:
+        return []
+    _, leaning, above, below = _compare(_Stroke(slash.box, slash.ink, lean, False), others)
+    return [slash.box] if leaning >= END_LEANING and min(above, below) >= END_REACH else []
 
 
 def _measure_lean(ink: Gray, stroke_px: float) -> tuple[float | None, bool]:
