@@ -15,6 +15,7 @@ LETTERS = 3  # so many marks
 LETTER_PORTION = 0.45  # of at least this portion of the highest one's height may be a word,
 REFUSED_PORTION = 0.2  # and are if this portion of them is no digit
 WORD_PORTION = 0.4  # and so many are together with the doubts about the others;
+BESIDE_LETTERS = 0.65  # geometric mean of probabilities, from which a word beside one of letters is none
 VOUCHED = (0.85, 0.999)  # probability of each of its digits, for who sees the line uncut, from which it is no
 # word: where at most half of its marks are no digit, as in a sum, and where more are
 
@@ -34,11 +35,25 @@ def accept(path: Path, threshold: float) -> list[bool]:
         helped = others >= COMPANY and others >= COMPANY_PORTION * (digits - 1)
         enough = alone or (segment.digit and helped and COMPANY_ODDS * segment.confidence >= segment.none)
         accepted.append(enough and segment.confidence >= threshold)
-    for word in split_words([segment.box for segment in path.segments]):
-        likely = [confident[index] or accepted[index] for index in word]
-        if _is_of_letters([path.segments[index] for index in word], likely):
-            accepted = [answer and index not in word for index, answer in enumerate(accepted)]
-    return accepted
+    words = split_words([segment.box for segment in path.segments])
+    letters = [
+        word
+        for word in words
+        if _is_of_letters(
+            [path.segments[index] for index in word],
+            [confident[index] or accepted[index] for index in word],
+        )
+    ]
+    if letters:
+        letters += [word for word in words if _is_doubtful([path.segments[index] for index in word])]
+    refused = {index for word in letters for index in word}
+    return [answer and index not in refused for index, answer in enumerate(accepted)]
+
+
+def _is_doubtful(word: Sequence[Segment]) -> bool:
+    """Return whether who sees the digits of a word, or who sees its line, is not sure of them all in all."""
+    sure = [min(segment.confidence, segment.seen or 1.0) for segment in word if segment.digit]
+    return math.prod(sure) < BESIDE_LETTERS ** len(sure)
 
 
 def _is_of_letters(word: Sequence[Segment], likely: Sequence[bool]) -> bool:
@@ -61,12 +76,15 @@ def _is_of_letters(word: Sequence[Segment], likely: Sequence[bool]) -> bool:
     return not few and not sure and doubts >= WORD_PORTION * len(large)
 
 
-def split_words(boxes: Sequence[Box]) -> list[list[int]]:
-    """Return the numbers of the marks of a line with these boxes in its strip, parted where gaps are wide."""
+def split_words(boxes: Sequence[Box], gap: float = WORD_GAP) -> list[list[int]]:
+    """Return the numbers of the marks of a line with these boxes in its strip, parted where gaps are wider.
+
+    The gap is in digits' heights.
+    """
     words: list[list[int]] = []
     right = -math.inf
     for index, (x, _, width, _) in enumerate(boxes):
-        if x - right > WORD_GAP * STRIP_PX:
+        if x - right > gap * STRIP_PX:
             words.append([])
         words[-1].append(index)
         right = max(right, x + width)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from mnistry.decoding import LEAST, Cut, Path, Predict, Segment, classify_segmen
 from mnistry.errors import CrowdedError, ImageError
 from mnistry.imaging import EDGE_LEVEL, Box, center_digit, measure_stroke
 from mnistry.judging import SeeLine, choose
+from mnistry.matching import choose_fitting
 from mnistry.paper import measure_contrast
 from mnistry.patterns import find_matches
 from mnistry.pictures import Gray
@@ -31,9 +32,6 @@ MOST_PIECES = 5000  # of a page: 1,000 digits have 3,600
 ROUNDING = 1e-6  # pixels
 MOST_PARTS = 3  # of a broken digit
 WIDEST = 1.3  # of one digit: width per height
-MOST_FORCED = 8.0  # price of a reading that fits a pattern more than that of the free one
-LEAST_FORCED = 0.001  # confidence of each of its digits, at least, and
-MEAN_FORCED = 0.75  # in the geometric mean, if it has marks that are no digits and another line fits
 WAYS = 16  # to read a line, between which what sees it uncut decides too
 
 
@@ -174,20 +172,20 @@ def _read_lines(
         matches = [
             _find_match(line, ink, options.pattern, options) for line, ink in zip(lines, inks, strict=True)
         ]
-        firm = any(match is not None and not _is_weak(match) for match in matches)
-        for index, (match, path) in enumerate(zip(matches, paths, strict=True)):
-            free = answers[index]
-            if options.pattern.fullmatch("".join(digit.label for digit in free.digits if digit.accepted)):
-                answers[index] = replace(free, free_text=free.text)
-                continue
-            beside = firm and match is not None and _is_weak(match) and _is_odd(match, path)
-            if match is None or beside or _is_forced(match, path):
-                refused = tuple(replace(digit, accepted=False) for digit in free.digits)
-                accepted = tuple(digit.accepted for digit in free.digits)
-                answers[index] = Line(refused, free_text=free.text, free=accepted)
-            else:
-                digits = describe(match, strips[index], [segment.digit for segment in match.segments])
-                answers[index] = Line(digits, free_text=free.text)
+        chosen = choose_fitting(
+            paths,
+            [[digit.accepted for digit in answer.digits] for answer in answers],
+            matches,
+            options.fits,
+        )
+        answers = [
+            Line(
+                describe(fitting.path, strip, fitting.accepted),
+                free_text=answer.text,
+                free=() if any(fitting.accepted) else tuple(digit.accepted for digit in answer.digits),
+            )
+            for fitting, answer, strip in zip(chosen, answers, strips, strict=True)
+        ]
     return [answer for answer in answers if answer.digits]
 
 
@@ -201,23 +199,6 @@ def _find_match(line: Cut, ink: Gray, pattern: re.Pattern[str], options: Options
     """Return the best way to read a line of this ink as a pattern has it; None where there is none."""
     ways = find_matches(*line, pattern, options.class_names, WAYS)
     return choose(ways, line, ink, options.predict, options.see_line, options.fits) if ways else None
-
-
-def _is_forced(match: Path, free: Path) -> bool:
-    """Return whether a reading that fits a pattern is none that the picture allows."""
-    least = min((segment.confidence for segment in match.segments if segment.digit), default=1.0)
-    return least < LEAST_FORCED or match.price + match.doubt > free.price + free.doubt + MOST_FORCED
-
-
-def _is_weak(match: Path) -> bool:
-    """Return whether the digits of a reading that fits a pattern are not confident, all in all."""
-    confidences = [segment.confidence for segment in match.segments if segment.digit]
-    return math.prod(confidences) < MEAN_FORCED ** len(confidences)
-
-
-def _is_odd(match: Path, free: Path) -> bool:
-    """Return whether the free reading is another, and has marks that are no digits, as words have."""
-    return match.labels != free.labels and not all(segment.digit for segment in free.segments)
 
 
 def _count(paths: Sequence[Path]) -> int:
