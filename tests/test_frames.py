@@ -98,6 +98,48 @@ def test_the_shadow_along_two_sides_of_a_note_is_taken_away() -> None:
     assert read(255 - page).text.replace(" ", "") == "47"
 
 
+SIX = [(100, 42), (72, 80), (64, 118), (78, 140), (106, 130), (104, 108), (84, 102), (66, 112)]
+FOUR = [(86, 40), (58, 112), (122, 112)], [(100, 84), (96, 156)]
+TWO = [(60, 62), (78, 42), (104, 54), (98, 84), (60, 136), (62, 140), (118, 140)]
+
+
+def draw_box(*strokes: list[tuple[int, int]], outline: bool = True) -> np.ndarray:
+    """Strokes of a pen 7 pixels wide in the left one of two boxes, whose lines are 2 wide; bright on 0."""
+    page = np.zeros((200, 260), np.uint8)
+    if outline:
+        for left in (40, 140):
+            cv2.rectangle(page, (left, 30), (left + 80, 140), 150, 2)
+    for stroke in strokes:
+        cv2.polylines(page, [np.array(stroke)], False, 255, 7, cv2.LINE_AA)
+    return page
+
+
+@pytest.mark.parametrize(
+    ("strokes", "text"), [([SIX], "6"), (FOUR, "4"), ([TWO], "2"), ([[(x + 24, y) for x, y in SIX]], "6")]
+)
+def test_a_digit_on_a_side_of_its_box_stays_whole(strokes: list, text: str) -> None:
+    """The 6 and the 2 stand on the lower side, the 4 crosses it; the second 6 crosses the right one."""
+    page = draw_box(*strokes)
+    cleaned = remove_frames(page)
+    assert cleaned[30:40, 40:64].max() < 96, "the corner of the box"
+    assert (cleaned[draw_box(*strokes, outline=False) == 255] == 255).all()
+    left = cleaned.copy()
+    left[draw_box(*strokes, outline=False) > 0] = 0
+    left[:, 138:] = 0
+    assert np.count_nonzero(left >= 96) < 130, "pixels of the box beside the digit"
+    assert read(255 - page).text == text
+
+
+@pytest.mark.parametrize("stroke_px", [4, 8, 12])
+def test_eights_that_touch_are_no_box(stroke_px: int) -> None:
+    """Rows through their waists, and columns through their sides, are ink from side to side."""
+    page = np.zeros((180, 160), np.uint8)
+    for x, across in ((50, 19), (84, 14)):
+        for y, down in ((60, 20), (101, 22)):
+            cv2.ellipse(page, (x, y), (across, down), 0, 0, 360, 255, stroke_px, cv2.LINE_AA)
+    assert (remove_frames(page) == page).all()
+
+
 def test_a_7_with_nothing_under_it_stays() -> None:
     page = np.zeros((200, 200), np.uint8)
     cv2.polylines(page, [np.array([(60, 50), (130, 50), (130, 160)])], False, 255, 6, cv2.LINE_AA)

@@ -14,19 +14,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistry.imaging import measure_line, measure_stroke
+from mnistry.outlines import (
+    BAND,
+    CONTENT_HEIGHT,
+    LEAST_FRAME_PX,
+    STEM,
+    Place,
+    find_crossed,
+    find_lines,
+    find_sides,
+)
 from mnistry.pictures import Gray
 from mnistry.pixels import find_connected
-from mnistry.rules import FRAME_END, MARK_LEVEL, Rule, erase, find_rules, measure_rule, shear
+from mnistry.rules import MARK_LEVEL
 
-LEAST_FRAME_PX = 24  # height of a box that digits stand in
-BAND = 0.2  # of a box's height and width, along its sides: there its outline lies
-OUTLINED = 0.85  # of each side has ink in that band
 THIN = 0.15  # of the box around two sides of a note is their shadow,
 ELSEWHERE = 0.1  # of which so much is not along a side, or is no thicker: see STEM
 NOTE_HEIGHT = 0.1  # of its height is a mark of writing on the note
-CONTENT_HEIGHT = 0.35  # of a box's: so high is a mark, if anything is written in it
-ONE_ROW = 0.6  # of half its height from the middle, at least, are all level lines of a row of boxes
-STEM = 1.5  # times as thick as is usual, and a pixel more, are upright lines at most
 ROW_HEIGHT, ROW_MARKS = 0.04, 3  # or so many marks so high, of a table, or of several rows in a box
 LEAST_CONTENT = 0.03  # of underlined writing's area is ink that is not the line
 MOST_FRAMES = 1000  # marks of that size on a page, and
@@ -55,8 +59,8 @@ def remove_frames(ink: Gray) -> Gray:
     may be a 0. So are two lines that meet, as the shadow along two sides of a note.
     """
     labels, stats = find_connected(ink >= MARK_LEVEL)
-    full: list[tuple[tuple[slice, slice], Gray]] = []
-    empty: list[tuple[tuple[slice, slice], Gray]] = []
+    full: list[tuple[Place, Gray]] = []
+    empty: list[tuple[Place, Gray]] = []
     large = np.flatnonzero(stats[:, 2:4].min(axis=1) >= LEAST_FRAME_PX / 4)
     large = large[large > 0]
     if len(large) > MOST_FRAMES or stats[large, 2:4].prod(axis=1).sum() > MOST_FRAMED * ink.size:
@@ -65,15 +69,20 @@ def remove_frames(ink: Gray) -> Gray:
         x, y, width, height, _ = stats[label].tolist()
         inside = (slice(y, y + height), slice(x, x + width))
         mark = labels[inside] == label
-        sides = _find_sides(mark)
-        if min(width, height) >= LEAST_FRAME_PX and all(sides):
-            lines = _find_lines(np.where(mark, ink[inside], np.uint8(0)), 2, 2)
-            if lines is None:
+        sides = find_sides(mark)
+        crossed = find_crossed(mark) if min(width, height) >= LEAST_FRAME_PX else None
+        if crossed is not None:
+            (rows, columns), lines = crossed
+            rows, columns = slice(y + rows.start, y + rows.stop), slice(x + columns.start, x + columns.stop)
+            full.append(((rows, columns), lines))
+        elif min(width, height) >= LEAST_FRAME_PX and all(sides):
+            box = find_lines(np.where(mark, ink[inside], np.uint8(0)), 2, 2)
+            if box is None:
                 continue
             down, across = height // 10, width // 10
             field = (slice(down, height - down), slice(across, width - across))
-            written = (ink[inside] >= MARK_LEVEL) & (lines == 0)
-            (full if _is_written(written[field], lines[field]) else empty).append((inside, lines))
+            written = (ink[inside] >= MARK_LEVEL) & (box == 0)
+            (full if _is_written(written[field], box[field]) else empty).append((inside, box))
         elif min(width, height) >= LEAST_FRAME_PX and _is_corner(sides, mark):
             down, across = height // 10, width // 10
             written = (ink[inside] >= MARK_LEVEL) & ~mark
@@ -84,11 +93,11 @@ def remove_frames(ink: Gray) -> Gray:
             alone = np.where(mark, ink[inside], np.uint8(0))
             # Boxes side by side of which a part is too faint are taken away, too.
             around = sides[0] and (sides[2] or sides[3])
-            lines = _find_lines(alone, 1, 2) if around else None
-            if lines is None:
-                lines = _find_lines(alone, 1, 0)
-            if lines is not None and (mark & (lines == 0)).mean() >= LEAST_CONTENT:
-                full.append((inside, lines))
+            line = find_lines(alone, 1, 2) if around else None
+            if line is None:
+                line = find_lines(alone, 1, 0)
+            if line is not None and (mark & (line == 0)).mean() >= LEAST_CONTENT:
+                full.append((inside, line))
     if not full:
         return ink
     heights = [inside[0].stop - inside[0].start for inside, _ in full]
@@ -115,14 +124,6 @@ def _is_written(field: NDArray[np.bool_], lines: Gray) -> bool:
     return bool((heights >= CONTENT_HEIGHT * len(field)).any() or np.count_nonzero(rows) >= ROW_MARKS)
 
 
-def _find_sides(mark: NDArray[np.bool_]) -> tuple[bool, bool, bool, bool]:
-    """Return whether a mark has ink along all of its upper, lower, left and right side."""
-    rows, columns = (max(1, round(BAND * side)) for side in mark.shape)
-    bands = (mark[:rows].any(0), mark[-rows:].any(0), mark[:, :columns].any(1), mark[:, -columns:].any(1))
-    upper, lower, left, right = (bool(band.mean() >= OUTLINED) for band in bands)
-    return upper, lower, left, right
-
-
 def _is_corner(sides: tuple[bool, bool, bool, bool], mark: NDArray[np.bool_]) -> bool:
     """Return whether a mark is two thin lines that meet, as the shadow beside a note is, and others as thin.
 
@@ -138,39 +139,6 @@ def _is_corner(sides: tuple[bool, bool, bool, bool], mark: NDArray[np.bool_]) ->
         return True
     inner_px, outer_px = (measure_stroke(part * np.uint8(255)) for part in (elsewhere, mark & ~elsewhere))
     return inner_px <= STEM * outer_px
-
-
-def _find_lines(mark: Gray, level: int, upright: int) -> Gray | None:
-    """Return where a mark has lines from side to side, 1 or 0; None unless so many level and upright ones."""
-    slopes = [rule.slope for rule in find_rules(mark, FRAME_END)]
-    if len(slopes) < level:
-        return None
-    # A box that is turned is made level first: its upright lines do not reach from row to row else.
-    slope = float(np.median(slopes))
-    margin = int(abs(slope) * mark.shape[1] / 2) + 1
-    straight = shear(np.pad(mark, ((margin, margin), (0, 0))), slope)
-    inked = np.flatnonzero(straight.max(axis=1) >= MARK_LEVEL)
-    rows = slice(int(inked[0]), int(inked[-1]) + 1)
-    box = straight[rows]
-    level_rules = find_rules(box, FRAME_END)
-    upright_rules = find_rules(np.ascontiguousarray(box.T), FRAME_END) if upright else []
-    if all(abs((rule.top + rule.bottom) / len(box) - 1) > ONE_ROW for rule in level_rules):
-        upright_rules = _leave_stems(np.ascontiguousarray(box.T), upright_rules)
-    if len(level_rules) < level or len(upright_rules) < upright:
-        return None
-    taken = np.zeros_like(straight)
-    taken[rows] = (box > 0) & (erase(box, level_rules, upright_rules) == 0)
-    return shear(taken, -slope)[margin : len(taken) - margin]
-
-
-def _leave_stems(sideways: Gray, rules: Sequence[Rule]) -> list[Rule]:
-    """Return the upright lines of a row of boxes, lying on its side, without the stems of 1s as high as it.
-
-    These are thicker than the lines.
-    """
-    thicknesses = [measure_rule(sideways, rule) for rule in rules]
-    most = STEM * float(np.median(thicknesses)) + 1 if rules else 0.0
-    return [rule for rule, thickness in zip(rules, thicknesses, strict=True) if thickness <= most]
 
 
 def remove_rings(ink: Gray) -> Gray:
