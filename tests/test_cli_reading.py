@@ -67,7 +67,7 @@ def test_a_folder_stands_for_the_pictures_in_it(tmp_path: Path, capsys) -> None:
 def test_a_folder_without_pictures_says_so(tmp_path: Path, capsys) -> None:
     status, out, err = run(capsys, tmp_path)
     assert (status, out) == (1, "")
-    assert "it is a folder" in err
+    assert "the folder has no image file" in err
 
 
 def test_an_empty_name_is_not_the_current_folder(tmp_path: Path, capsys, monkeypatch) -> None:
@@ -174,6 +174,10 @@ def test_a_target_that_cannot_be_drawn_is_an_error_before_anything_is_read(
     status, out, err = run(capsys, tmp_path / "line.png", tmp_path, "--explain", tmp_path / "line.png")
     assert (status, out) == (2, "")
     assert "must name a folder" in err
+    status, out, err = run(capsys, tmp_path / "line.png", tmp_path, "--save", tmp_path / "both.png")
+    assert (status, out) == (2, "")
+    assert "must name a folder" in err
+    assert not (tmp_path / "both.png").exists()
 
 
 def test_a_picture_that_cannot_be_written_is_an_error_that_names_it(tmp_path: Path, capsys) -> None:

@@ -117,6 +117,11 @@ def _read_each(paths: Iterable[str | os.PathLike[str]], options: Options, single
             page = number if count > 1 else None
             size = None
             try:
+                if os.path.isdir(path):  # noqa: PTH112 - which raises nothing
+                    raise ImageError(
+                        f"cannot read {pictures.describe_source(path)!r}: the folder has no image file "
+                        f"({', '.join(SUFFIXES[:3])} and such) in it; folders inside it are not searched"
+                    )
                 gray, size = pictures.load_shrunk(path, LONGEST_PX, number)
                 lines = _read_lines(pictures.describe_source(path), gray, size, options, single)
                 yield Reading(pictures.describe_source(path), lines, size, page=page, source=path)

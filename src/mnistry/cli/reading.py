@@ -183,6 +183,11 @@ class Drawings:
                 raise typer.BadParameter(
                     f"{self.option} must name a folder for several pictures; {str(self.target)!r} is a file"
                 )
+            if self.target.suffix.lower() in PICTURE_SUFFIXES and not self.target.exists():
+                raise typer.BadParameter(
+                    f"{self.option} must name a folder for several pictures, received {str(self.target)!r}; "
+                    f"try {str(self.target.with_suffix(''))!r}"
+                )
         elif self.target.suffix.lower() not in PICTURE_SUFFIXES or self.target.is_dir():
             raise typer.BadParameter(
                 f"{self.option} must end in {', '.join(PICTURE_SUFFIXES)}, received {str(self.target)!r}"
