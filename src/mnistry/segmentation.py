@@ -23,7 +23,12 @@ MUCH_GRAIN = 30  # marks
 FEW_MARKS = 3  # large ones are writing, one or two may be anything,
 GRAIN_HEIGHTS = 4.0  # times as high as grain,
 GRAIN_LEVEL = 190  # whose ink has less than this level in the mean
-POINT_PX, MOST_POINTS = 3, 0.95  # or such a portion of it is not larger
+POINT_PX, MOST_POINTS = 3, 0.95  # or such a portion of it is not larger, or specks, at most
+SPECK_PX, LONGEST_SPECK, SPECK_FILLED = (
+    10,
+    2,
+    0.5,
+)  # so large, times as long as wide, portion of its box inked
 DIRT_PORTION = 0.12  # of the digits' height: a mark less long is dirt
 FRAME_PORTION = 0.5  # of the picture's side
 RIM_HEIGHTS = 3.0  # of the digits: what is longer along a border is none
@@ -145,7 +150,7 @@ def see_past_grain(
     """Return the typical height again, or, where that is of grain, the height of most of the ink's area.
 
     Grain is fainter than writing, as its marks just reach the threshold, or, in a scan of black and white,
-    nearly all of it are points. `areas` are of the marks' ink, `sums` of its levels.
+    nearly all of it are points or specks. `areas` are of the marks' ink, `sums` of its levels.
     """
     order = np.argsort(boxes[:, 3], kind="stable")
     heights, total = boxes[order, 3], np.cumsum(areas[order])
@@ -154,7 +159,12 @@ def see_past_grain(
         return typical
     small = boxes[:, 3] < height / GRAIN_HEIGHTS
     faint = sums[small].sum() < GRAIN_LEVEL * areas[small].sum()
-    points = (boxes[small, 2:].max(axis=1) <= POINT_PX).mean() >= MOST_POINTS
+    across, down = boxes[small, 2], boxes[small, 3]
+    longer, shorter = np.maximum(across, down), np.minimum(across, down)
+    specks = (longer <= np.minimum(SPECK_PX, LONGEST_SPECK * shorter)) & (
+        areas[small] >= SPECK_FILLED * across * down
+    )
+    points = ((longer <= POINT_PX) | specks).mean() >= MOST_POINTS
     return height if faint or points else typical
 
 
