@@ -83,6 +83,19 @@ def test_a_bubble_around_rows_is_taken_away() -> None:
     assert read(255 - page).text.replace(" ", "").split("\n") == texts
 
 
+def test_a_bubble_with_a_tail_around_a_small_number_is_taken_away() -> None:
+    _, test_digits = load_mnist()
+    page = np.zeros((400, 500), np.uint8)
+    outline = cv2.ellipse2Poly((250, 150), (160, 110), 0, 110, 430, 5)
+    outline = np.vstack([outline, [(290, 255), (190, 360)]])
+    cv2.polylines(page, [outline], True, 255, 3, cv2.LINE_AA)
+    bubble = page.copy()
+    for x, digit in ((200, 4), (235, 0), (270, 7)):
+        page = write(page, test_digits.images[test_digits.labels == digit][0], (x, 130), 44)
+    assert not (remove_rings(page) & bubble).any()
+    assert read(255 - page).text == "407"
+
+
 def test_many_marks_are_left_alone() -> None:
     page = np.zeros((1200, 1200), np.uint8)
     for y in range(10, 1190, 20):

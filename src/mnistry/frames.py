@@ -41,6 +41,8 @@ UNDERLINED = 2.5  # widths per height, from which a mark on a level line is unde
 WINDOWS = 2  # holes with writing in them: then it may be as broad as it likes
 ROW_STROKES = 2.0  # times as high as its stroke is wide are rows of writing in what is one line
 FACE_MARKS = 5  # eyes, nose, mouth, tongue: more of them are rows of writing
+ROW_LEAST, ROW_PORTION = 2, 0.08  # marks of a row of writing in a hole, and of its height they have,
+ALIKE = 0.5  # of the highest one's height has each, and so far apart are their middles at most
 LEAST_AROUND = 0.15  # of the page's area is around several rows
 HOLE = 0.7  # of the mark's height and width: what goes around writing is no 6 and no 8
 INNER = 0.75  # of the hole's height and width has the inner line of an outlined digit
@@ -203,7 +205,7 @@ def _is_ring(
     if min(width, height) < LEAST_FRAME_PX:
         return False
     inside = (slice(y, y + height), slice(x, x + width))
-    at_border = min(x, y) <= 1 or x + width >= labels.shape[1] - 1 or y + height >= labels.shape[0] - 1
+    at_border = bool(min(x, y) <= 1 or x + width >= labels.shape[1] - 1 or y + height >= labels.shape[0] - 1)
     stroke_px = 0.0 if at_border else measure_stroke((labels[inside] == label) * np.uint8(255))
     filled = 0
     for hole, marks in insides:
@@ -212,16 +214,28 @@ def _is_ring(
         heights = sizes[:, 1]
         high = (heights >= CONTENT_HEIGHT * down) & (sizes < (INNER * across, INNER * down)).any(axis=1)
         lone = len(marks) == 1 and heights[0] < AS_HIGH * usual
-        if high.any() and not (lone and _is_in_zero(marks[0], labels, stats, height >= TALL * width)):
+        row = _is_row(stats[list(marks)], down)
+        if row or (
+            high.any() and not (lone and _is_in_zero(marks[0], labels, stats, height >= TALL * width))
+        ):
             filled += 1
             whole = at_border or (across >= HOLE * width and down >= HOLE * height)
-            if whole and heights[high].max() >= stroke_px:
+            if whole and (row or heights[high].max() >= stroke_px):
                 return True
         rows = heights >= max(ROW_HEIGHT * down, ROW_STROKES * stroke_px)
         enough = ROW_MARKS if at_border else FACE_MARKS + 1
         if np.count_nonzero(rows) >= enough and width * height >= LEAST_AROUND * labels.size:
             return True
     return filled >= WINDOWS
+
+
+def _is_row(boxes: NDArray[np.int32], down: int) -> bool:
+    """Return whether all marks in a hole so high are a row of about one height, as no face has."""
+    boxes = boxes[boxes[:, 3] >= ROW_HEIGHT * down]
+    if len(boxes) < ROW_LEAST or int(boxes[:, 3].max()) < ROW_PORTION * down:
+        return False
+    middles, high = boxes[:, 1] + boxes[:, 3] / 2, int(boxes[:, 3].max())
+    return int(boxes[:, 3].min()) >= ALIKE * high and float(np.ptp(middles)) <= ALIKE * high
 
 
 def _is_in_zero(label: int, labels: NDArray[np.int32], stats: NDArray[np.int32], tall: bool) -> bool:
