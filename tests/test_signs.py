@@ -82,10 +82,18 @@ def end(mark: NDArray[np.int32], dash: bool = True) -> NDArray[np.uint8]:
     return cv2.line(page, (470, 125), (520, 122), 0, 8, cv2.LINE_AA) if dash else page
 
 
+@pytest.mark.parametrize("stroke", [[[410, 162], [421, 75]], [[405, 158], [430, 79]]])
 @pytest.mark.parametrize(("dash", "text"), [(True, "234"), (False, "2341")])
-def test_a_slash_before_a_dash_at_the_end_is_no_one(dash, text):
-    reading = read(end(np.array([[410, 162], [421, 75]]), dash))
+def test_a_slash_before_a_dash_at_the_end_is_no_one(stroke, dash, text):
+    """One reaches above and below the digits, the other one leans."""
+    reading = read(end(np.array(stroke), dash))
     assert reading.text.replace(" ", "") == text
+
+
+def test_a_slash_before_two_dashes_at_the_end_is_no_one():
+    page = end(np.array([[400, 162], [432, 75]]))
+    cv2.line(page, (472, 105), (522, 102), 0, 8, cv2.LINE_AA)
+    assert read(page).text.replace(" ", "") == "234"
 
 
 def test_a_one_before_a_dash_at_the_end_stays_one():

@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mnistry.acceptance import split_words
+from mnistry.cutting import Piece
 from mnistry.decoding import Cut, Path
 from mnistry.imaging import Box, cut, measure_line
 from mnistry.pictures import Gray
@@ -38,12 +39,13 @@ LEAST_LEANING = -0.05  # in a date, further than strokes that are not straight,
 LEAST_APART = 0.08  # and than those that are
 ALIKE, ALIKE_HIGH = 0.1, 0.8  # columns a row by which the slashes of a date differ, and portion of the height
 ABOVE, BELOW = 0.12, 0.08  # of the others' height that a slash of no date reaches above and below them
-END_LEANING, END_REACH = 0.06, 0.06  # the same of a slash that a dash at the end of the line follows:
+END_LEANING, END_REACH = 0.06, 0.06  # the same of a slash that a dash at the end of the line follows,
+ENDINGS = 0.15, 0.25  # or it leans so far, before one dash, and before two:
 LEAST_DASH, DASH_HEIGHT, DASH_GAP = (
     2.2,
     0.25,
     0.6,
-)  # times as wide as high, of the slash's height at most, and from it
+)  # times as wide as high, of the slash's height, and from it
 DASH_MIDDLE = 0.25  # of the slash's height from its middle is that of the dash, at most
 LONGEST_DATE = 10  # marks
 DATE = re.compile("D{1,2}/D{1,2}/(DD|DDDD)|DDDD/D{1,2}/D{1,2}")  # D: a digit
@@ -109,31 +111,48 @@ def _find_commas(marks: Sequence[_Stroke], strokes: Sequence[_Stroke]) -> list[B
 
 
 def _find_ending(path: Path, line: Cut, ink: Gray) -> list[Box]:
-    """Return the slash before a dash that ends a line, which the path may have taken together."""
+    """Return the slash before a dash, or the two of =, that end a line, which the path may take together."""
     pieces, _, stroke_px = line
-    dashed = np.array([piece.box for piece in pieces if piece.mark == pieces[-1].mark])
-    before = len(pieces) - len(dashed) - 1
-    if before < LEAST_OTHERS:
+    rest: list[Piece] = list(pieces)
+    dashes: list[list[Box]] = []
+    while rest and len(dashes) < len(ENDINGS):
+        boxes = [piece.box for piece in rest if piece.mark == rest[-1].mark]
+        if not _is_dash(boxes):
+            break
+        rest = [piece for piece in rest if piece.mark != rest[-1].mark]
+        dashes.append(boxes)
+    if not dashes or len(rest) < 2 or not _is_beside(rest[-1].box, dashes):
         return []
-    slash = pieces[before]
+    slash = rest[-1]
     lean, _ = _measure_lean(slash.ink, stroke_px)
-    x, y, width, height = slash.box
-    left, top = dashed[:, :2].min(axis=0)
-    right, bottom = (dashed[:, :2] + dashed[:, 2:]).max(axis=0)
-    is_dash = (
-        right - left >= LEAST_DASH * (bottom - top)
-        and bottom - top <= DASH_HEIGHT * height
-        and left - (x + width) <= DASH_GAP * height
-        and abs((top + bottom) / 2 - (y + height / 2)) <= DASH_MIDDLE * height
-    )
-    if lean is None or not is_dash:
+    boxes = [segment.box for segment in path.segments if segment.stop < len(rest) and segment.digit]
+    if lean is None or not boxes:
         return []
-    boxes = [segment.box for segment in path.segments if segment.stop <= before and segment.digit]
     others = [_Stroke(box, cut(ink, box), None, False) for box in boxes]
-    if len(others) < LEAST_OTHERS:
-        return []
     _, leaning, above, below = _compare(_Stroke(slash.box, slash.ink, lean, False), others)
-    return [slash.box] if leaning >= END_LEANING and min(above, below) >= END_REACH else []
+    tall = above >= ABOVE and below >= BELOW
+    leans = leaning >= END_LEANING and min(above, below) >= END_REACH
+    return [slash.box] if tall or leans or leaning >= ENDINGS[len(dashes) - 1] else []
+
+
+def _bound(boxes: Sequence[Box]) -> tuple[int, int, int, int]:
+    """Return the first column and row of some boxes, and those behind the last."""
+    left, top, width, height = np.array(boxes).T
+    return int(left.min()), int(top.min()), int((left + width).max()), int((top + height).max())
+
+
+def _is_dash(boxes: Sequence[Box]) -> bool:
+    left, top, right, bottom = _bound(boxes)
+    return right - left >= LEAST_DASH * (bottom - top)
+
+
+def _is_beside(slash: Box, dashes: Sequence[Sequence[Box]]) -> bool:
+    """Return whether low dashes, each in pieces, stand right behind a slash, at its middle."""
+    x, y, width, height = slash
+    left, top, _, bottom = _bound([box for dash in dashes for box in dash])
+    high = max(box[3] for dash in dashes for box in dash) <= DASH_HEIGHT * height
+    middle = abs((top + bottom) / 2 - (y + height / 2)) <= DASH_MIDDLE * height
+    return high and middle and left - (x + width) <= DASH_GAP * height
 
 
 def _measure_lean(ink: Gray, stroke_px: float) -> tuple[float | None, bool]:
