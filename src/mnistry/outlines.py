@@ -24,10 +24,14 @@ CONTENT_HEIGHT = 0.35  # of a box's: so high is a mark, if anything is written i
 BAND = 0.2  # of a box's height and width, along its sides: there its outline lies
 OUTLINED = 0.85  # of each side has ink in that band
 ALL_SIDES = 2.6  # of the four together have, where digits cross a side, or it is faint in parts
-LEAST_STROKE = 4  # times as long as it is wide is a stroke there that is no crossing of two
 STEM = 1.5  # times as thick as is usual, and a pixel more, are upright lines at most
 ONE_ROW = 0.6  # of half its height from the middle, at least, are all level lines of a row of boxes
-MOST_LINE = 0.25  # of a box's shorter side
+BENT = 0.005  # of its length a long line leaves its rows
+MOST_LINE = 0.25  # of a box's shorter side is the thickness of its lines
+LINE = 1.2  # times as thick, and two pixels more, is a stroke that is none of them,
+LEAST_STROKE = 4  # times as long as that, where it is no crossing of two lines,
+STROKE = 0.25  # and of the box's height inside it
+SEEN = 0.5  # of two sides no digit covers
 
 Place: TypeAlias = tuple[slice, slice]  # rows and columns of a picture
 
@@ -76,8 +80,8 @@ def find_lines(mark: Gray, level: int, upright: int) -> Gray | None:
 
 def _list_lines(box: Gray) -> list[Rule]:
     """Return the lines from side to side that are no row through thicker strokes, as where two 8s touch."""
-    rules = find_rules(box, FRAME_END)
-    return [rule for rule in rules if measure_rule(box, rule) <= STEM * (rule.bottom - rule.top) + 2]
+    rules, more = find_rules(box, FRAME_END), 2 + box.shape[1] * BENT
+    return [rule for rule in rules if measure_rule(box, rule) <= STEM * (rule.bottom - rule.top) + more]
 
 
 def _leave_stems(sideways: Gray, rules: Sequence[Rule]) -> list[Rule]:
@@ -98,7 +102,7 @@ def find_crossed(mark: NDArray[np.bool_]) -> tuple[Place, Gray] | None:
     import cv2
 
     counts = [band.sum(axis) for band, axis in zip(_cut_bands(mark), (0, 0, 1, 1), strict=True)]
-    size = int(STEM * min(float(np.median(count[count > 0])) for count in counts if count.any())) + 2
+    size = int(LINE * min(float(np.percentile(count[count > 0], 25)) for count in counts if count.any()) + 2)
     if size > min(mark.shape) * MOST_LINE:
         return None
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
@@ -117,8 +121,11 @@ def find_crossed(mark: NDArray[np.bool_]) -> tuple[Place, Gray] | None:
         return None
     rows, columns = (round(BAND * side) for side in thin.shape)
     _, stats = find_connected(strokes[place][rows:-rows, columns:-columns])
-    least = max(CONTENT_HEIGHT * len(thin), LEAST_STROKE * size)
-    if stats[1:, 3].max(initial=0) < least or find_lines(thin * np.uint8(255), 1, 1) is None:
+    least = max(STROKE * len(thin), LEAST_STROKE * size)
+    if stats[1:, 3].max(initial=0) < least or find_lines(mark[place] * np.uint8(255), 1, 1) is None:
+        return None
+    upper, lower, start, end = _cover_sides(thin)
+    if min(max(upper, lower), max(start, end)) < SEEN:
         return None
     lines = np.asarray(cv2.dilate(thin.view(np.uint8), np.ones((3, 3), np.uint8)), np.uint8)
     lines[mark[place] & thick[place]] = 0
