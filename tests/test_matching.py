@@ -68,6 +68,7 @@ def test_part_of_a_number_is_no_code() -> None:
     assert choose([(write("80331 40"), "1111111", None)]) == [""]
     assert choose([(write("80331 40667 a"), "11111111110", None)]) == [""]
     assert choose([(write("803314a"), "1111110", None)]) == [""]
+    assert choose([(write("ab 030 12345"), "0011111111", None)]) == [""], "a telephone number"
 
 
 def test_words_beside_a_line_that_fits_are_not_made_to() -> None:

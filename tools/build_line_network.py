@@ -42,16 +42,22 @@ from mnistry.synthesis.strips import ABSENT, distort_strips, make_strips
 KEPT = 5_000  # training digits
 DRAWN = 0.3  # digits drawn from strokes, for one of MNIST
 COPIES = 2  # of the digits by other hands
+PLAIN, ADDED = False, True  # an ADDED layer's answer is added to what it sees
 # Kernel (height, width), channels, strides, padding: height 48, 24, 24, 12, 12, 6, 6, 1; width 256 -> 64.
 LAYERS = [
-    ((4, 4), 32, (2, 2), (1, 1)),
-    ((3, 3), 32, (1, 1), (1, 1)),
-    ((3, 3), 64, (2, 2), (1, 1)),
-    ((3, 3), 64, (1, 1), (1, 1)),
-    ((3, 3), 128, (2, 1), (1, 1)),
-    ((3, 3), 128, (1, 1), (1, 1)),
-    ((6, 1), 256, (6, 1), (0, 0)),
-    ((1, 5), 256, (1, 1), (0, 2)),
+    ((4, 4), 32, (2, 2), (1, 1), PLAIN),
+    ((3, 3), 32, (1, 1), (1, 1), PLAIN),
+    ((3, 3), 64, (2, 2), (1, 1), PLAIN),
+    ((3, 3), 64, (1, 1), (1, 1), PLAIN),
+    ((3, 3), 64, (1, 1), (1, 1), ADDED),
+    ((3, 3), 128, (2, 1), (1, 1), PLAIN),
+    ((3, 3), 128, (1, 1), (1, 1), PLAIN),
+    ((3, 3), 128, (1, 1), (1, 1), ADDED),
+    ((3, 3), 128, (1, 1), (1, 1), ADDED),
+    ((6, 1), 256, (6, 1), (0, 0), PLAIN),
+    ((1, 5), 256, (1, 1), (0, 2), PLAIN),
+    ((1, 5), 256, (1, 1), (0, 2), ADDED),
+    ((1, 5), 256, (1, 1), (0, 2), ADDED),
 ]
 STEPS = 2  # for every column of the last layer: 11, touching, is narrower than three of these
 CLASSES = 11
@@ -65,63 +71,77 @@ EMA = 0.999  # a step, of the average of the weights that ships
 
 
 def build_network() -> Any:
-    """(n, 1, 48, width) float -> logits (n, 22, width / 4): the classes of STEPS time steps, a column."""
+    """(n, 1, 48, width) float -> logits (n, 22, width / 4): the classes of STEPS time steps, a column.
+
+    An ADDED layer answers nothing yet: the network is as if it had none.
+    """
     from torch import nn
 
-    layers: list[Any] = []
-    before = 1
-    for kernel, channels, strides, padding in LAYERS:
-        layers += [
-            nn.Conv2d(before, channels, kernel, strides, padding, bias=False),
-            nn.BatchNorm2d(channels),
-            nn.ReLU(inplace=True),
-        ]
-        before = channels
-    return nn.Sequential(*layers, nn.Conv2d(before, STEPS * CLASSES, 1), nn.Flatten(2))
+    class Layer(nn.Module):  # type: ignore[misc]
+        def __init__(self, before: int, number: int) -> None:
+            super().__init__()
+            kernel, channels, strides, padding, self.added = LAYERS[number]
+            self.convolution = nn.Conv2d(before, channels, kernel, strides, padding, bias=False)
+            self.norm = nn.BatchNorm2d(channels)
+            if self.added:
+                nn.init.zeros_(self.norm.weight)
+
+        def forward(self, flow: Any) -> Any:
+            seen = self.norm(self.convolution(flow))
+            return nn.functional.relu(flow + seen if self.added else seen)
+
+    widths = [1, *(channels for _, channels, *_ in LAYERS)]
+    layers = [Layer(before, number) for number, before in enumerate(widths[:-1])]
+    return nn.Sequential(*layers, nn.Conv2d(widths[-1], STEPS * CLASSES, 1), nn.Flatten(2))
 
 
-def fold(network: Any) -> list[tuple[np.ndarray, np.ndarray, Any, Any]]:
-    """(kernel (out, in, height, width), bias, strides, padding) of each layer, its normalisation in them."""
+def fold(network: Any) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(kernel (out, in, height, width), bias) of each layer, its normalisation in them."""
     layers = []
     modules = list(network)
-    for number, (_, _, strides, padding) in enumerate(LAYERS):
-        convolution, norm = modules[3 * number : 3 * number + 2]
+    for module in modules[: len(LAYERS)]:
+        norm = module.norm
         scale = (norm.weight / (norm.running_var + norm.eps).sqrt()).detach()
-        kernel = convolution.weight.detach() * scale[:, None, None, None]
+        kernel = module.convolution.weight.detach() * scale[:, None, None, None]
         bias = norm.bias.detach() - norm.running_mean * scale
-        layers.append((kernel.numpy(), bias.numpy(), strides, padding))
+        layers.append((kernel.numpy(), bias.numpy()))
     last = modules[-2]
-    layers.append((last.weight.detach().numpy(), last.bias.detach().numpy(), (1, 1), (0, 0)))
-    return layers
+    return [*layers, (last.weight.detach().numpy(), last.bias.detach().numpy())]
 
 
 def unfold(path: Path, strips: np.ndarray) -> Any:
     """The network in a file, or the first of several, normalised again by what it sees in some strips.
 
     Mean and deviation of every layer are taken there, and given back by its normalisation: so it answers as
-    the file does, and can learn on.
+    the file does, and can learn on. The file may have fewer ADDED layers, which answer nothing then.
     """
     import torch
 
     network = build_network()
+    tensors = onnx.load_from_string(read_sealed(path)).graph.initializer
     weights = {
         tensor.name.removeprefix("0/"): torch.from_numpy(numpy_helper.to_array(tensor).astype(np.float32))
-        for tensor in onnx.load_from_string(read_sealed(path)).graph.initializer
+        for tensor in tensors
     }
     modules = list(network)
     flow = torch.from_numpy(strips[:, None].astype(np.float32) / 255)
+    number = 0
     with torch.no_grad():
-        for number in range(len(LAYERS)):
-            convolution, norm, rectify = modules[3 * number : 3 * number + 3]
-            convolution.weight.copy_(weights[f"kernel_{number}"])
-            flow = convolution(flow)
-            norm.running_mean.copy_(flow.mean((0, 2, 3)))
-            norm.running_var.copy_(flow.var((0, 2, 3)))
-            norm.weight.copy_((norm.running_var + norm.eps).sqrt())
-            norm.bias.copy_(norm.running_mean + weights[f"bias_{number}"])
-            flow = rectify(norm.eval()(flow))
-        modules[-2].weight.copy_(weights[f"kernel_{len(LAYERS)}"])
-        modules[-2].bias.copy_(weights[f"bias_{len(LAYERS)}"])
+        for module in modules[: len(LAYERS)]:
+            kernel, norm = weights[f"kernel_{number}"], module.norm
+            known = kernel.shape == module.convolution.weight.shape
+            if known:
+                module.convolution.weight.copy_(kernel)
+            seen = module.convolution(flow)
+            norm.running_mean.copy_(seen.mean((0, 2, 3)))
+            norm.running_var.copy_(seen.var((0, 2, 3)))
+            if known:
+                norm.weight.copy_((norm.running_var + norm.eps).sqrt())
+                norm.bias.copy_(norm.running_mean + weights[f"bias_{number}"])
+                number += 1
+            flow = module.eval()(flow)
+        modules[-2].weight.copy_(weights[f"kernel_{number}"])
+        modules[-2].bias.copy_(weights[f"bias_{number}"])
     return network
 
 
@@ -141,13 +161,16 @@ def write_onnx(network: Any, path: Path) -> None:
     flow = add("Mul", [flow, keep("scale", np.float32(1 / 255))], "scaled")
     flow = add("Unsqueeze", [flow, keep("one", np.array([1]))], "channels")
     folded = fold(network)
-    for number, (kernel, bias, strides, padding) in enumerate(folded):
+    for number, (kernel, bias) in enumerate(folded):
+        *_, strides, padding, added = [*LAYERS, ((1, 1), (0, 0), PLAIN)][number]
         inputs = [
             flow,
             keep(f"kernel_{number}", kernel, True),
             keep(f"bias_{number}", bias.astype(np.float32)),
         ]
         flow = add("Conv", inputs, f"conv_{number}", pads=[*padding, *padding], strides=list(strides))
+        if added:
+            flow = add("Add", [flow, inputs[0]], f"sum_{number}")
         if number + 1 < len(folded):
             flow = add("Relu", [flow], f"relu_{number}")
     flow = add("Squeeze", [flow, keep("two", np.array([2]))], "rows")

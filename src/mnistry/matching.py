@@ -85,9 +85,12 @@ def _find_words(free: Path, fits: Callable[[Sequence[int]], bool]) -> set[int]:
     for start, stop in combinations(range(len(words) + 1), 2):
         numbers = range(words[start][0], words[stop - 1][-1] + 1)
         segments = [free.segments[number] for number in numbers]
-        others = [segment for number, segment in enumerate(free.segments) if number not in numbers]
-        if fits([segment.answer for segment in segments]) and _is_number(segments) and not _is_number(others):
-            found.append(set(numbers))
+        if fits([segment.answer for segment in segments]) and _is_number(segments):
+            others = [segment for number, segment in enumerate(free.segments) if number not in numbers]
+            beside = [*words[max(0, start - 1) : start], *words[stop : stop + 1]]
+            goes_on = any(_is_number([free.segments[number] for number in word]) for word in beside)
+            if not goes_on and not _is_number(others):
+                found.append(set(numbers))
     return found[0] if len(found) == 1 else set()
 
 
