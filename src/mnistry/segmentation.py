@@ -23,7 +23,7 @@ MUCH_GRAIN = 30  # marks
 FEW_MARKS = 3  # large ones are writing, one or two may be anything,
 GRAIN_HEIGHTS = 4.0  # times as high as grain,
 GRAIN_LEVEL = 190  # whose ink has less than this level in the mean
-POINT_PX, MOST_POINTS = 3, 0.95  # or such a portion of it is not larger, or specks, at most
+POINT_PX, MOST_POINTS = 3, 0.85  # or such a portion of it is not larger, or specks, at most
 SPECK_PX, LONGEST_SPECK, SPECK_FILLED = (
     10,
     2,
