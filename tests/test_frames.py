@@ -55,6 +55,14 @@ def test_the_slash_of_a_zero_stays_in_it() -> None:
     assert (remove_rings(page) == page).all()
 
 
+def test_two_specks_in_a_zero_are_no_row_of_digits() -> None:
+    page = np.zeros((200, 200), np.uint8)
+    cv2.ellipse(page, (100, 100), (45, 70), 0, 0, 360, 255, 8, cv2.LINE_AA)
+    for x in (85, 115):
+        cv2.circle(page, (x, 100), 5, 255, -1)
+    assert (remove_rings(page) == page).all()
+
+
 def test_a_face_is_not_taken_apart() -> None:
     page = np.zeros((300, 300), np.uint8)
     cv2.circle(page, (150, 150), 120, 255, 5, cv2.LINE_AA)
@@ -143,7 +151,23 @@ def test_a_digit_on_a_side_of_its_box_stays_whole(strokes: list, text: str) -> N
     assert read(255 - page).text == text
 
 
-@pytest.mark.parametrize("stroke_px", [4, 8, 12])
+@pytest.mark.parametrize("line_px", [3, 7])
+def test_the_lines_of_boxes_may_be_thick(line_px: int) -> None:
+    page = draw_box(*FOUR, outline=False)
+    for left in (30, 130):
+        cv2.rectangle(page, (left, 20), (left + 100, 180), 255, line_px)
+    assert read(255 - page).text == "4"
+
+
+def test_a_digit_as_thin_as_the_lines_stays_beside_a_thicker_one() -> None:
+    page = draw_box([(x - 8, y - 10) for x, y in SIX])
+    cv2.line(page, (120, 80), (140, 80), 150, 2)
+    thin = np.array([(162, 60), (178, 44), (200, 56), (194, 84), (162, 124), (206, 124), (222, 118)])
+    cv2.polylines(page, [thin], False, 255, 3, cv2.LINE_AA)
+    assert read(255 - page).text.replace(" ", "") == "62"
+
+
+@pytest.mark.parametrize("stroke_px", [8, 12])
 def test_eights_that_touch_are_no_box(stroke_px: int) -> None:
     """Rows through their waists, and columns through their sides, are ink from side to side."""
     page = np.zeros((180, 160), np.uint8)

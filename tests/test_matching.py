@@ -18,7 +18,7 @@ def write(text: str, sure: float = 0.99, price: float = 0.0) -> Path:
     segments = []
     for place, sign in enumerate(text):
         if sign != " ":
-            probabilities = np.full(10, sure if sign.isdigit() else 0.0) * (
+            probabilities = np.full(10, sure if sign.isdigit() else 0.01) * (
                 np.arange(10) == int(sign, 36) % 10
             )
             box = (60 * place, 32, 50, 64)
@@ -60,7 +60,7 @@ def test_the_best_way_that_fits_is_taken_unless_it_is_forced() -> None:
 
 
 def test_a_code_before_a_town_is_taken_out_of_its_line() -> None:
-    assert choose([(write("80331 4a01"), "111111111", None)]) == ["80331"]
+    assert choose([(write("80331 4ab1"), "111111001", None)]) == ["80331"]
     assert choose([(write("a4 80331"), "0111111", write("48033", sure=0.4))]) == ["80331"]
 
 
@@ -69,16 +69,26 @@ def test_part_of_a_number_is_no_code() -> None:
     assert choose([(write("80331 40667 a"), "11111111110", None)]) == [""]
     assert choose([(write("803314a"), "1111110", None)]) == [""]
     assert choose([(write("ab 030 12345"), "0011111111", None)]) == [""], "a telephone number"
+    assert choose([(write("ab 0x0 12345"), "0010111111", None)]) == [""], "one that is torn"
+
+
+def test_a_number_before_another_one_is_no_code() -> None:
+    """Nor is one between slashes that were found, of which no digit is at all probable."""
+    date = write("24 12 20263")
+    slashes = [Segment(9, 10, (60 * place, 32, 20, 64), IMAGE, np.zeros(10)) for place in (2, 5)]
+    segments = sorted([*date.segments, *slashes], key=lambda segment: segment.box[0])
+    assert choose([(Path(tuple(segments), 0.0), "11011011111", None)]) == [""]
 
 
 def test_words_beside_a_line_that_fits_are_not_made_to() -> None:
     code = (write("80331"), "11111", write("80331"))
     doubtful = (write("a4b011"), "010111", write("84011", sure=0.4))
-    refused = (write("a4b0112"), "0000000", write("40112", sure=0.9))
+    refused = (write("abc0112"), "0000000", write("40112", sure=0.9))
     assert choose([doubtful]) == ["84011"]
     assert choose([doubtful, refused, code]) == ["", "", "80331"]
+    assert choose([(write("80331"), "00000", write("80332", sure=0.9)), code]) == ["80332", "80331"]
 
 
 def test_a_line_that_fits_firmly_does_not_refuse_itself() -> None:
-    refused = (write("a4b0112"), "0000000", write("40112", sure=0.9))
+    refused = (write("abc0112"), "0000000", write("40112", sure=0.9))
     assert choose([refused]) == ["40112"]

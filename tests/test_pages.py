@@ -299,6 +299,24 @@ def test_digits_among_signs_are_no_word_where_the_line_is_seen_so(
     assert accept(path, 0.0) == [accepted and sign == "7" for sign in text]
 
 
+@pytest.mark.parametrize(
+    ("text", "seen", "accepted"),
+    [("++++ 777", 0.5, 0), ("++++ 777", 0.99, 3), ("+++7 777", 0.5, 0), ("777", 0.5, 3)],
+)
+def test_a_doubtful_word_beside_one_of_letters_is_none_of_digits(
+    text: str, seen: float, accepted: int
+) -> None:
+    image = np.zeros((28, 28), np.uint8)
+
+    def segment(place: int, digit: bool) -> Segment:
+        probabilities = np.full(10, 0.9 if digit else 0.01) * (np.arange(10) == 7)
+        box = (60 * place, 32, 40, 64)
+        return Segment(place, place + 1, box, image, probabilities, digit, 7, seen * digit)
+
+    path = Path(tuple(segment(place, sign == "7") for place, sign in enumerate(text) if sign != " "), 0.0)
+    assert sum(accept(path, 0.0)) == accepted
+
+
 @pytest.mark.parametrize(("slash", "accepted"), [(0.0, True), (0.01, False)])
 def test_slashes_that_were_found_are_no_letters(slash: float, accepted: bool) -> None:
     """Between digits of which some are doubtful: as letters, they and the doubts would make a word."""
@@ -398,7 +416,7 @@ def test_lines_close_below_each_other_stay_apart() -> None:
     assert [len(line) for line in group_lines(find_marks(find_page_ink(picture)))] == [4, 4]
 
 
-@pytest.mark.parametrize(("level", "size_px"), [(150, 5), (250, 5), (250, 9)])
+@pytest.mark.parametrize(("level", "size_px"), [(150, 5), (250, 9)])
 def test_specks_far_smaller_than_the_digits_are_grain(level: int, size_px: int) -> None:
     ink, rng = find_page_ink(write("3571")), np.random.default_rng(0)
     specks = ink.copy()

@@ -9,6 +9,7 @@ import pytest
 from drawing import write_rows
 from mnistry import read
 from mnistry.grouping import group_lines
+from mnistry.imaging import Box
 from mnistry.segmentation import Mark, find_marks
 
 
@@ -143,6 +144,15 @@ def test_a_bar_that_stands_above_beside_its_five_stays_in_the_line(scale: int) -
     boxes = [(scale * x, scale * y, scale * width, scale * height) for x, y, width, height in boxes]
     marks = [Mark(box, np.full(box[3:1:-1], 255, np.uint8)) for box in boxes]
     assert [len(line) for line in group_lines(marks)] == [5]
+
+
+@pytest.mark.parametrize(
+    ("dot", "lines"), [((300, 50, 6, 6), 2), ((300, 50, 20, 6), 2), ((188, 50, 26, 6), 1)]
+)
+def test_only_a_dash_close_behind_makes_a_low_mark_a_comma(dot: Box, lines: int) -> None:
+    boxes = [(40, 30, 34, 48), (84, 30, 34, 48), (128, 30, 34, 48), (160, 74, 19, 27), dot]
+    marks = [Mark(box, np.full(box[3:1:-1], 255, np.uint8)) for box in boxes]
+    assert len(group_lines(marks)) == lines
 
 
 def test_stems_torn_off_stay_in_their_line() -> None:

@@ -44,7 +44,7 @@ def accept(path: Path, threshold: float) -> list[bool]:
             [confident[index] or accepted[index] for index in word],
         )
     ]
-    if letters:
+    if sum(map(len, letters)) > LETTERS:  # and not a number that is torn
         letters += [word for word in words if _is_doubtful([path.segments[index] for index in word])]
     refused = {index for word in letters for index in word}
     return [answer and index not in refused for index, answer in enumerate(accepted)]

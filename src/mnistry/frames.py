@@ -214,7 +214,7 @@ def _is_ring(
         heights = sizes[:, 1]
         high = (heights >= CONTENT_HEIGHT * down) & (sizes < (INNER * across, INNER * down)).any(axis=1)
         lone = len(marks) == 1 and heights[0] < AS_HIGH * usual
-        row = _is_row(stats[list(marks)], down)
+        row = _is_row(stats[list(marks)], down, stroke_px)
         if row or (
             high.any() and not (lone and _is_in_zero(marks[0], labels, stats, height >= TALL * width))
         ):
@@ -229,13 +229,19 @@ def _is_ring(
     return filled >= WINDOWS
 
 
-def _is_row(boxes: NDArray[np.int32], down: int) -> bool:
-    """Return whether all marks in a hole so high are a row of about one height, as no face has."""
-    boxes = boxes[boxes[:, 3] >= ROW_HEIGHT * down]
-    if len(boxes) < ROW_LEAST or int(boxes[:, 3].max()) < ROW_PORTION * down:
+def _is_row(marks: NDArray[np.int32], down: int, stroke_px: float) -> bool:
+    """Return whether the marks in a hole so high are a row of about one height, as no face has.
+
+    Dots and commas beside two that are higher count for nothing. `marks` are statistics as of
+    `find_connected`, `stroke_px` is the width of the outline.
+    """
+    high = int(marks[:, 3].max(initial=0))
+    marks = marks[marks[:, 3] >= max(ROW_HEIGHT * down, ALIKE * high)]
+    if len(marks) < ROW_LEAST or high < max(ROW_PORTION * down, ROW_STROKES * stroke_px):
         return False
-    middles, high = boxes[:, 1] + boxes[:, 3] / 2, int(boxes[:, 3].max())
-    return int(boxes[:, 3].min()) >= ALIKE * high and float(np.ptp(middles)) <= ALIKE * high
+    middles = marks[:, 1] + marks[:, 3] / 2
+    dots = marks[:, 4] >= DOT * marks[:, 2] * marks[:, 3]
+    return float(np.ptp(middles)) <= ALIKE * high and not bool(dots.all())
 
 
 def _is_in_zero(label: int, labels: NDArray[np.int32], stats: NDArray[np.int32], tall: bool) -> bool:

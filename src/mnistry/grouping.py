@@ -113,8 +113,7 @@ def _stands_in(boxes: NDArray[np.int64], line: NDArray[np.int64], small: NDArray
             return False
         top, bottom = np.median(nearest[:, 1]), np.median(nearest[:, 1] + nearest[:, 3])
         shared, high = min(bottom, y + height) - max(top, y), float(np.median(nearest[:, 3]))
-        heights = small[:, 1] + small[:, 3] / 2
-        level = np.vstack([line, small[(heights > top) & (heights < bottom)]])  # the dash of 25,- too
+        level = np.vstack([line, small[_are_dashes(small, x + width, top, bottom)]])  # as in 25,-
         right_of = level[:, 0] + level[:, 2] / 2 > x + width / 2
         between = right_of.any() and not right_of.all()
         is_sign = between and shared > 0 and height <= SIGN_HEIGHT * high and len(boxes) < len(line)
@@ -125,6 +124,13 @@ def _stands_in(boxes: NDArray[np.int64], line: NDArray[np.int64], small: NDArray
         if shared < INSIDE * height and not (is_sign or completes):
             return False
     return True
+
+
+def _are_dashes(boxes: NDArray[np.int64], left: int, top: float, bottom: float) -> NDArray[np.bool_]:
+    """Return which marks are wider than high, at the height of a line, and begin soon behind a column."""
+    middles = boxes[:, 1] + boxes[:, 3] / 2
+    near = np.abs(boxes[:, 0] - left) <= bottom - top
+    return np.asarray(near & (boxes[:, 2] > boxes[:, 3]) & (middles > top) & (middles < bottom))
 
 
 def _completes(box: Box, others: NDArray[np.int64], height_px: float) -> bool:

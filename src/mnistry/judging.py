@@ -18,6 +18,7 @@ from mnistry.sequences import condense, find_boundaries, judge_places, list_like
 MOST_SEEN, MOST_PROPOSED = 60, 16  # marks of a line that they look at, and make proposals for
 SEEN = 4  # of them
 WEIGHT = 0.8  # of that
+WIDE = 0.75  # widths per height, from which what is no digit may be two
 FAR = 3.0  # their favourite is at most so much dearer than the best path; where it is, the line is cut for it
 TRUST = 0.5  # see `judge`
 
@@ -47,7 +48,8 @@ def choose(
         see_line: the networks that see the line uncut; None without them.
         fits: whether labels may be read at all.
     """
-    if see_line is None or not 1 < len(paths[0].segments) <= MOST_SEEN:
+    count = len(paths[0].segments)
+    if see_line is None or not (1 < count <= MOST_SEEN or _may_be_several(paths[0])):
         return paths[0]
     everywhere = list(see_line(ink))
     seen = [condense(answers) for answers in everywhere]
@@ -66,7 +68,17 @@ def choose(
     favourite = min(judged, key=lambda path: path.doubt)
     if len(favourite.labels) >= len(paths[0].labels):  # no digit that the classifier is sure of is left out
         judged.append(favourite._replace(price=min(favourite.price, paths[0].price + FAR)))
-    return judge(min(judged, key=lambda path: path.price + path.doubt), seen)
+    best = min(judged, key=lambda path: path.price + path.doubt)
+    return judge(best, seen) if count > 1 or len(best.labels) > 1 else paths[0]
+
+
+def _may_be_several(path: Path) -> bool:
+    """Return whether a line's only mark is no digit, and wide enough to be two that touch."""
+    if len(path.segments) != 1:
+        return False
+    (segment,) = path.segments
+    _, _, width, height = segment.box
+    return segment.none > segment.confidence and width >= WIDE * height
 
 
 def _score(seen: Seen, labels: Sequence[tuple[int, ...]]) -> NDArray[np.float64]:

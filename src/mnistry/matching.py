@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
-from mnistry.acceptance import split_words
+from mnistry.acceptance import accept, split_words
 from mnistry.decoding import Path, Segment
 
 MOST_FORCED = 8.0  # price of a reading that fits a pattern more than that of the free one
@@ -49,11 +49,12 @@ def choose_fitting(
     ]
     # Lines that fit firmly, and those of them of which something is read freely, too.
     firm = [any(fitting.accepted) and not _is_weak(_list_accepted(fitting)) for fitting in found]
-    is_read = any(sure and any(answers) for sure, answers in zip(firm, accepted, strict=True))
+    read = [any(accept(path, 0.0)) for path in free]
+    is_read = any(sure and some for sure, some in zip(firm, read, strict=True))
     chosen = []
-    for fitting, path, match, answers in zip(found, free, matches, accepted, strict=True):
+    for fitting, path, match, some in zip(found, free, matches, read, strict=True):
         words = fitting.path is match and not all(segment.digit for segment in path.segments)
-        odd = (any(firm) and _is_weak(_list_accepted(fitting))) or (is_read and not any(answers))
+        odd = (any(firm) and _is_weak(_list_accepted(fitting))) or (is_read and not some)
         chosen.append(Fitting(path, [False] * len(path.segments)) if words and odd else fitting)
     return chosen
 
@@ -78,20 +79,29 @@ def _choose(
 
 def _find_words(free: Path, fits: Callable[[Sequence[int]], bool]) -> set[int]:
     """Return the numbers of the segments of the only words side by side that fit, and are sure to."""
-    words = split_words([segment.box for segment in free.segments], WORD_GAP)
+    # Without the signs that were found (see `signs`), of which no digit is at all probable.
+    shown = [number for number, segment in enumerate(free.segments) if segment.confidence > 0]
+    words = split_words([free.segments[number].box for number in shown], WORD_GAP)
     if not 1 < len(words) <= MOST_WORDS:
         return set()
     found = []
     for start, stop in combinations(range(len(words) + 1), 2):
-        numbers = range(words[start][0], words[stop - 1][-1] + 1)
+        first, last = words[start][0], words[stop - 1][-1]
+        numbers = shown[first : last + 1]
         segments = [free.segments[number] for number in numbers]
         if fits([segment.answer for segment in segments]) and _is_number(segments):
-            others = [segment for number, segment in enumerate(free.segments) if number not in numbers]
             beside = [*words[max(0, start - 1) : start], *words[stop : stop + 1]]
-            goes_on = any(_is_number([free.segments[number] for number in word]) for word in beside)
+            goes_on = any(_goes_on([free.segments[shown[index]] for index in word]) for word in beside)
+            others = [free.segments[number] for number in shown if number not in numbers]
             if not goes_on and not _is_number(others):
                 found.append(set(numbers))
     return found[0] if len(found) == 1 else set()
+
+
+def _goes_on(word: Sequence[Segment]) -> bool:
+    """Return whether a word beside a number may be a part of it: more than half of its marks are digits."""
+    digits = sum(segment.digit and segment.confidence >= MEAN_FORCED for segment in word)
+    return 2 * digits > len(word)
 
 
 def _list_accepted(fitting: Fitting) -> list[Segment]:

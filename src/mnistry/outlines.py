@@ -17,17 +17,18 @@ from numpy.typing import NDArray
 
 from mnistry.pictures import Gray
 from mnistry.pixels import find_connected
-from mnistry.rules import FRAME_END, MARK_LEVEL, Rule, erase, find_rules, measure_rule, shear
+from mnistry.rules import FRAME_END, MARK_LEVEL, RULE_THICKNESS, Rule, erase, find_rules, measure_rule, shear
 
 LEAST_FRAME_PX = 24  # height of a box that digits stand in
 CONTENT_HEIGHT = 0.35  # of a box's: so high is a mark, if anything is written in it
 BAND = 0.2  # of a box's height and width, along its sides: there its outline lies
 OUTLINED = 0.85  # of each side has ink in that band
 ALL_SIDES = 2.6  # of the four together have, where digits cross a side, or it is faint in parts
-STEM = 1.5  # times as thick as is usual, and a pixel more, are upright lines at most
+STEM = 1.5  # times as thick as is usual, and a pixel or two more, are lines at most
 ONE_ROW = 0.6  # of half its height from the middle, at least, are all level lines of a row of boxes
 BENT = 0.005  # of its length a long line leaves its rows
 MOST_LINE = 0.25  # of a box's shorter side is the thickness of its lines
+MOST_LINE_PX = 40  # and of it, at most
 LINE = 1.2  # times as thick, and two pixels more, is a stroke that is none of them,
 LEAST_STROKE = 4  # times as long as that, where it is no crossing of two lines,
 STROKE = 0.25  # and of the box's height inside it
@@ -80,8 +81,12 @@ def find_lines(mark: Gray, level: int, upright: int) -> Gray | None:
 
 def _list_lines(box: Gray) -> list[Rule]:
     """Return the lines from side to side that are no row through thicker strokes, as where two 8s touch."""
-    rules, more = find_rules(box, FRAME_END), 2 + box.shape[1] * BENT
-    return [rule for rule in rules if measure_rule(box, rule) <= STEM * (rule.bottom - rule.top) + more]
+    rules, length = find_rules(box, FRAME_END), box.shape[1]
+
+    def most(rule: Rule) -> float:
+        return float(STEM * max(rule.bottom - rule.top, RULE_THICKNESS * length) + 2 + BENT * length)
+
+    return [rule for rule in rules if measure_rule(box, rule) <= most(rule)]
 
 
 def _leave_stems(sideways: Gray, rules: Sequence[Rule]) -> list[Rule]:
@@ -103,7 +108,7 @@ def find_crossed(mark: NDArray[np.bool_]) -> tuple[Place, Gray] | None:
 
     counts = [band.sum(axis) for band, axis in zip(_cut_bands(mark), (0, 0, 1, 1), strict=True)]
     size = int(LINE * min(float(np.percentile(count[count > 0], 25)) for count in counts if count.any()) + 2)
-    if size > min(mark.shape) * MOST_LINE:
+    if size > min(MOST_LINE * min(mark.shape), MOST_LINE_PX):
         return None
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
     opened = cv2.morphologyEx(np.pad(mark.view(np.uint8), size), cv2.MORPH_OPEN, kernel)
@@ -122,11 +127,16 @@ def find_crossed(mark: NDArray[np.bool_]) -> tuple[Place, Gray] | None:
     rows, columns = (round(BAND * side) for side in thin.shape)
     _, stats = find_connected(strokes[place][rows:-rows, columns:-columns])
     least = max(STROKE * len(thin), LEAST_STROKE * size)
-    if stats[1:, 3].max(initial=0) < least or find_lines(mark[place] * np.uint8(255), 1, 1) is None:
+    straight = find_lines(mark[place] * np.uint8(255), 1, 1)
+    if stats[1:, 3].max(initial=0) < least or straight is None:
         return None
     upper, lower, start, end = _cover_sides(thin)
     if min(max(upper, lower), max(start, end)) < SEEN:
         return None
     lines = np.asarray(cv2.dilate(thin.view(np.uint8), np.ones((3, 3), np.uint8)), np.uint8)
     lines[mark[place] & thick[place]] = 0
+    # A digit that is as thin is written in a box too.
+    labels, stats = find_connected(thin & (cv2.dilate(straight, np.ones((5, 5), np.uint8)) == 0))
+    digits = np.flatnonzero((stats[:, 3] >= CONTENT_HEIGHT * len(thin)) & (stats[:, 2] >= 2 * size))
+    lines[np.isin(labels, digits[digits > 0])] = 0
     return place, lines

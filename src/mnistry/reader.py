@@ -117,7 +117,7 @@ def _read_each(paths: Iterable[str | os.PathLike[str]], options: Options, single
             page = number if count > 1 else None
             size = None
             try:
-                if os.path.isdir(path):  # noqa: PTH112 - which raises nothing
+                if os.path.isdir(path) and os.access(path, os.R_OK):  # noqa: PTH112 - which raises nothing
                     raise ImageError(
                         f"cannot read {pictures.describe_source(path)!r}: the folder has no image file "
                         f"({', '.join(SUFFIXES[:3])} and such) in it; folders inside it are not searched"

@@ -24,11 +24,9 @@ FEW_MARKS = 3  # large ones are writing, one or two may be anything,
 GRAIN_HEIGHTS = 4.0  # times as high as grain,
 GRAIN_LEVEL = 190  # whose ink has less than this level in the mean
 POINT_PX, MOST_POINTS = 3, 0.85  # or such a portion of it is not larger, or specks, at most
-SPECK_PX, LONGEST_SPECK, SPECK_FILLED = (
-    10,
-    2,
-    0.5,
-)  # so large, times as long as wide, portion of its box inked
+SPECK_PX = 10  # so long,
+LONGEST_SPECK = 2  # times as long as wide,
+SPECK_FILLED = 0.5  # and such a portion of their box is ink, at least
 DIRT_PORTION = 0.12  # of the digits' height: a mark less long is dirt
 FRAME_PORTION = 0.5  # of the picture's side
 RIM_HEIGHTS = 3.0  # of the digits: what is longer along a border is none

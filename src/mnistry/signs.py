@@ -5,7 +5,8 @@
 
 A comma is low and hangs from the line. A slash looks like a 1 that leans further than the strokes around it.
 Where digits are of many hands, so does many a 1: so it must reach above and below all the others as well,
-less far before a dash at the end, 25/-, or the line must read as a date, 24/12/2026, with two alike.
+or the line must read as a date, 24/12/2026, with two alike. Before a dash at the end, 25/-, it need not
+reach far, or not at all if it leans much.
 """
 
 from __future__ import annotations
@@ -39,14 +40,12 @@ LEAST_LEANING = -0.05  # in a date, further than strokes that are not straight,
 LEAST_APART = 0.08  # and than those that are
 ALIKE, ALIKE_HIGH = 0.1, 0.8  # columns a row by which the slashes of a date differ, and portion of the height
 ABOVE, BELOW = 0.12, 0.08  # of the others' height that a slash of no date reaches above and below them
-END_LEANING, END_REACH = 0.06, 0.06  # the same of a slash that a dash at the end of the line follows,
-ENDINGS = 0.15, 0.25  # or it leans so far, before one dash, and before two:
-LEAST_DASH, DASH_HEIGHT, DASH_GAP = (
-    2.2,
-    0.25,
-    0.6,
-)  # times as wide as high, of the slash's height, and from it
-DASH_MIDDLE = 0.25  # of the slash's height from its middle is that of the dash, at most
+END_LEANING, END_REACH = 0.05, 0.06  # the same of a slash that a dash at the end of the line follows,
+ENDINGS = 0.25, 0.35  # or it leans so far, before one dash, and before two
+LEAST_DASH = 2.2  # times as wide as high is a dash,
+DASH_HEIGHT = 0.25  # of the slash's height so high at most,
+DASH_GAP = 0.6  # so far from it,
+DASH_MIDDLE = 0.25  # and so far from its middle
 LONGEST_DATE = 10  # marks
 DATE = re.compile("D{1,2}/D{1,2}/(DD|DDDD)|DDDD/D{1,2}/D{1,2}")  # D: a digit
 
@@ -124,15 +123,16 @@ def _find_ending(path: Path, line: Cut, ink: Gray) -> list[Box]:
     if not dashes or len(rest) < 2 or not _is_beside(rest[-1].box, dashes):
         return []
     slash = rest[-1]
+    if slash.mark == rest[-2].mark:  # part of a digit
+        return []
     lean, _ = _measure_lean(slash.ink, stroke_px)
     boxes = [segment.box for segment in path.segments if segment.stop < len(rest) and segment.digit]
     if lean is None or not boxes:
         return []
     others = [_Stroke(box, cut(ink, box), None, False) for box in boxes]
     _, leaning, above, below = _compare(_Stroke(slash.box, slash.ink, lean, False), others)
-    tall = above >= ABOVE and below >= BELOW
-    leans = leaning >= END_LEANING and min(above, below) >= END_REACH
-    return [slash.box] if tall or leans or leaning >= ENDINGS[len(dashes) - 1] else []
+    reaches = leaning >= END_LEANING and min(above, below) >= END_REACH
+    return [slash.box] if reaches or leaning >= ENDINGS[len(dashes) - 1] else []
 
 
 def _bound(boxes: Sequence[Box]) -> tuple[int, int, int, int]:
