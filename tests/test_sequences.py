@@ -133,13 +133,13 @@ def test_a_strip_is_cut_to_its_ink() -> None:
     ink[40:90, 200:300] = 255
     assert shrink_strip(ink).shape == pytest.approx((HEIGHT_PX, 116 * SCALE), abs=1)
     assert shrink_strip(np.zeros((128, 500), np.uint8)).shape == (HEIGHT_PX, 0)
-    assert LineNetworks()(np.zeros((128, 500), np.uint8)).shape == (2, 16, 11)
+    assert LineNetworks()(np.zeros((128, 500), np.uint8)).shape == (3, 16, 11)
 
 
 def test_each_shipped_network_tells_the_truth_from_a_near_miss() -> None:
     _, test = load_mnist()
     networks, rng = LineNetworks(), np.random.default_rng(5)
-    right = np.zeros(2, int)
+    right = np.zeros(3, int)
     for _ in range(60):
         ink, layers = compose_line(test.images, test.labels, rng)
         truth = tuple(layer.label for layer in layers if layer.label < 10)
