@@ -299,6 +299,22 @@ def test_digits_among_signs_are_no_word_where_the_line_is_seen_so(
     assert accept(path, 0.0) == [accepted and sign == "7" for sign in text]
 
 
+@pytest.mark.parametrize(("apart_px", "text"), [(34, "88"), (None, "")])
+def test_two_digits_that_touch_are_read_where_nothing_else_is(apart_px: int | None, text: str) -> None:
+    """They are one mark, which is no digit; a drawing as wide is refused."""
+    ink = np.zeros((220, 220), np.uint8)
+    for x in (70, 70 + apart_px) if apart_px else ():
+        for y, down in ((80, 22), (123, 24)):
+            cv2.ellipse(ink, (x, y), (18, down), 0, 0, 360, 255, 6, cv2.LINE_AA)
+    if apart_px is None:
+        cv2.polylines(ink, [np.array([(50, 110), (110, 50), (170, 110)])], False, 255, 6, cv2.LINE_AA)
+        cv2.polylines(
+            ink, [np.array([(60, 100), (60, 160), (160, 160), (160, 100)])], False, 255, 6, cv2.LINE_AA
+        )
+    assert len(find_marks(ink)) == 1
+    assert mnistry.read(255 - ink).text == text
+
+
 @pytest.mark.parametrize(
     ("text", "seen", "accepted"),
     [("++++ 777", 0.5, 0), ("++++ 777", 0.99, 3), ("+++7 777", 0.5, 0), ("777", 0.5, 3)],

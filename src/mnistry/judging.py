@@ -19,6 +19,7 @@ MOST_SEEN, MOST_PROPOSED = 60, 16  # marks of a line that they look at, and make
 SEEN = 4  # of them
 WEIGHT = 0.8  # of that
 WIDE = 0.75  # widths per height, from which what is no digit may be two
+LEAST_SURE, LEAST_SEEN = 0.5, 0.95  # confidence and `seen` of each of them
 FAR = 3.0  # their favourite is at most so much dearer than the best path; where it is, the line is cut for it
 TRUST = 0.5  # see `judge`
 
@@ -68,8 +69,8 @@ def choose(
     favourite = min(judged, key=lambda path: path.doubt)
     if len(favourite.labels) >= len(paths[0].labels):  # no digit that the classifier is sure of is left out
         judged.append(favourite._replace(price=min(favourite.price, paths[0].price + FAR)))
-    best = min(judged, key=lambda path: path.price + path.doubt)
-    return judge(best, seen) if count > 1 or len(best.labels) > 1 else paths[0]
+    best = judge(min(judged, key=lambda path: path.price + path.doubt), seen)
+    return best if count > 1 or _is_sure(best) else paths[0]
 
 
 def _may_be_several(path: Path) -> bool:
@@ -79,6 +80,14 @@ def _may_be_several(path: Path) -> bool:
     (segment,) = path.segments
     _, _, width, height = segment.box
     return segment.none > segment.confidence and width >= WIDE * height
+
+
+def _is_sure(path: Path) -> bool:
+    """Return whether a path has several digits and each judge is sure of all, as drawings look like some."""
+    digits = [segment for segment in path.segments if segment.digit]
+    return len(digits) > 1 and all(
+        segment.confidence >= LEAST_SURE and segment.seen >= LEAST_SEEN for segment in digits
+    )
 
 
 def _score(seen: Seen, labels: Sequence[tuple[int, ...]]) -> NDArray[np.float64]:
