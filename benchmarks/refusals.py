@@ -1,4 +1,4 @@
-"""What is no digit, and how much of it the classifier takes for one: a part of reading.py.
+"""What is no digit, and how much of it classifier and reader take for one: a part of reading.py.
 
 The marks come from Fashion-MNIST; from `mnistry.synthesis`, of the kinds that the shipped classifier has
 learned to refuse, but other ones: halves and pairs of test digits, another seed; and, drawn here, of kinds
@@ -16,9 +16,10 @@ from matplotlib import font_manager
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from mnistry import load_data
+from mnistry import load_data, read
 from mnistry.classifier import Classifier
 from mnistry.dataset import Dataset
+from mnistry.errors import ImageError
 from mnistry.imaging import center_digit
 from mnistry.metrics import wilson_interval
 from mnistry.synthesis import LOOKALIKES, make_letters, make_outliers
@@ -29,6 +30,8 @@ Floats = NDArray[np.float64]
 
 ACCEPTED = 0.99  # of the real digits
 SEED = 1_000_003  # no training used it
+ENLARGED = 4  # times, as pictures for the whole reader
+MOST_PICTURES = 300  # of a kind
 ALIKE = "".join(mark for mark in LOOKALIKES if mark.isascii() and mark.isalpha())
 # Families of fonts that training used, in all their cuts.
 TRAINED_FONTS = ("DejaVu", "STIX", "cm", "Computer Modern", "Latin Modern")
@@ -62,7 +65,7 @@ def print_refusals(classifier: Classifier, test: Dataset, fashion: Path | None, 
         end="",
     )
     print("| AUROC, confidence | AUROC, 1 - P(none) ", end="")
-    print(f"| false answers of `read` ({by_itself:.2f} % accepted) |")
+    print(f"| the same where a digit is likelier than none ({by_itself:.2f} % accepted) |")
     print("| --- | --- | --- | --- | --- | --- |")
     for name, images in _list_marks(test, fashion, n):
         marks = Scores(classifier, images)
@@ -76,6 +79,7 @@ def print_refusals(classifier: Classifier, test: Dataset, fashion: Path | None, 
     families = ", ".join(sorted(set(find_fonts().values())))
     print(f"Fonts never trained on: {families or 'none on this system, so these rows are left out'}.")
     print_letters(classifier, threshold, max(2, n // 20))
+    print_pictures(test, fashion, n)
 
 
 def _list_marks(test: Dataset, fashion: Path | None, n: int) -> Iterator[tuple[str, Images]]:
@@ -103,6 +107,33 @@ def _list_marks(test: Dataset, fashion: Path | None, n: int) -> Iterator[tuple[s
     ):
         if (families_of == family).any():
             yield what, images[families_of == family]
+
+
+def print_pictures(test: Dataset, fashion: Path | None, n: int) -> None:
+    """Print how many marks the whole reader takes for a digit, or for several, each a picture of its own."""
+    print(f"\n| dark on white, {ENLARGED} times as large | n | `read` accepts anything ", end="")
+    of_digits = f"with {100 * ACCEPTED:.0f} % of the digits accepted"
+    print(f"| {of_digits} | `read --single` | {of_digits} |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    thresholds: Floats | None = None
+    for name, images in [("MNIST test digits", test.images), *_list_marks(test, fashion, n)]:
+        shown = images[:: -(-len(images) // min(n, MOST_PICTURES))]
+        sure = np.array([[_be_sure(image, single) for single in (False, True)] for image in shown])
+        if thresholds is None:
+            thresholds = np.quantile(sure, 1 - ACCEPTED, axis=0, method="lower")
+        shares = [_share(sure[:, how] >= least) for how in (0, 1) for least in (0.0, thresholds[how])]
+        print(f"| {name} | {len(shown)} | {' | '.join(shares)} |", flush=True)
+
+
+def _be_sure(image: NDArray[np.uint8], single: bool) -> float:
+    """Return the greatest confidence that is accepted in a picture of a mark; -1 where none is."""
+    large = cv2.resize(image, None, fx=ENLARGED, fy=ENLARGED, interpolation=cv2.INTER_CUBIC)
+    picture = 255 - cv2.copyMakeBorder(large, *(4 * [10 * ENLARGED]), cv2.BORDER_CONSTANT)
+    try:
+        digits = [digit for line in read(picture, single=single).lines for digit in line.digits]
+    except ImageError:
+        return -1.0
+    return max((digit.confidence for digit in digits if digit.accepted), default=-1.0)
 
 
 def print_letters(classifier: Classifier, threshold: float, each: int) -> None:

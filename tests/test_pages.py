@@ -13,7 +13,7 @@ from PIL import Image
 
 import mnistry
 from mnistry import pages, pictures
-from mnistry.acceptance import accept
+from mnistry.acceptance import accept, is_solid
 from mnistry.cutting import Piece, cut_again, cut_pieces, find_cuts, join
 from mnistry.decoding import Path, Segment, find_paths, list_spans
 from mnistry.errors import ImageError
@@ -297,6 +297,31 @@ def test_digits_among_signs_are_no_word_where_the_line_is_seen_so(
 
     path = Path(tuple(segment(place, sign == "7") for place, sign in enumerate(text)), 0.0)
     assert accept(path, 0.0) == [accepted and sign == "7" for sign in text]
+
+
+def test_a_filled_shape_is_no_digit_and_thick_digits_are() -> None:
+    shirt = np.full((200, 200), 255, np.uint8)
+    outline = [
+        (60, 50),
+        (85, 42),
+        (115, 42),
+        (140, 50),
+        (152, 84),
+        (132, 88),
+        (130, 160),
+        (70, 160),
+        (68, 88),
+        (48, 84),
+    ]
+    cv2.fillPoly(shirt, [np.array(outline)], 30)
+    for single in (False, True):
+        assert not any(
+            digit.accepted for line in mnistry.read(shirt, single=single).lines for digit in line.digits
+        )
+    _, test = mnistry.load_mnist()
+    thick = [cv2.dilate(image, np.ones((2, 2), np.uint8)) for image in test.images[:500]]
+    assert not any(map(is_solid, [*test.images[:2000], *thick]))
+    assert read(write("5371", thickness=24)).replace(" ", "") == "5371"
 
 
 @pytest.mark.parametrize(("apart_px", "text"), [(34, "88"), (None, "")])

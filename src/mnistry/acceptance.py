@@ -5,10 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from mnistry.decoding import Path, Segment
-from mnistry.imaging import Box
+from mnistry.imaging import Box, find_box, measure_stroke
+from mnistry.pictures import Gray
 from mnistry.straightening import STRIP_PX
 
+HALF = 128  # level, from which a pixel is in a shape; its stroke's width, by area, is
+SOLID = 0.5  # of its shorter side where it is solid: of 8,546 MNIST test digits that are no bar 0.48 at most;
+BAR = 2  # times as long as broad is a stroke by itself
 COMPANY, COMPANY_PORTION, COMPANY_ODDS = 2, 0.6, 6.0  # see `accept`
 WORD_GAP = 0.6  # digits' heights, between words
 LETTERS = 3  # so many marks
@@ -23,9 +29,9 @@ VOUCHED = (0.85, 0.999)  # probability of each of its digits, for who sees the l
 def accept(path: Path, threshold: float) -> list[bool]:
     """Return for every segment whether it is accepted as a digit.
 
-    It is where a digit is likelier than none, and reaches the threshold. In the company of at least COMPANY
-    accepted digits, which are most of the line, it may be COMPANY_ODDS times less likely. And in a word of
-    letters none is, unless who sees the line uncut is sure of it: the l of "hello" is no 1.
+    It is where a digit is likelier than none, reaches the threshold and is made of strokes. In the company
+    of at least COMPANY accepted digits, which are most of the line, it may be COMPANY_ODDS times less likely.
+    And in a word of letters none is, unless who sees the line uncut is sure of it: the l of "hello" is no 1.
     """
     confident = [segment.digit and segment.confidence >= segment.none for segment in path.segments]
     digits = sum(segment.digit for segment in path.segments)
@@ -34,7 +40,7 @@ def accept(path: Path, threshold: float) -> list[bool]:
         others = sum(confident) - alone
         helped = others >= COMPANY and others >= COMPANY_PORTION * (digits - 1)
         enough = alone or (segment.digit and helped and COMPANY_ODDS * segment.confidence >= segment.none)
-        accepted.append(enough and segment.confidence >= threshold)
+        accepted.append(enough and segment.confidence >= threshold and not is_solid(segment.image))
     words = split_words([segment.box for segment in path.segments])
     letters = [
         word
@@ -48,6 +54,20 @@ def accept(path: Path, threshold: float) -> list[bool]:
         letters += [word for word in words if _is_doubtful([path.segments[index] for index in word])]
     refused = {index for word in letters for index in word}
     return [answer and index not in refused for index, answer in enumerate(accepted)]
+
+
+def is_solid(image: Gray) -> bool:
+    """Return whether a mark is a filled shape, not made of strokes: nearly as thick as broad, and no bar.
+
+    Args:
+        image: (28, 28) uint8, as the classifier sees it.
+    """
+    ink = np.where(image >= HALF, image, 0).astype(np.uint8)
+    _, _, width, height = find_box(ink)
+    shorter, longer = min(width, height), max(width, height)
+    if longer >= BAR * shorter:
+        return False
+    return measure_stroke(np.pad(ink, 1)) >= SOLID * shorter
 
 
 def _is_doubtful(word: Sequence[Segment]) -> bool:
