@@ -120,9 +120,9 @@ def print_pictures(test: Dataset, fashion: Path | None, n: int) -> None:
         shown = images[:: -(-len(images) // min(n, MOST_PICTURES))]
         sure = np.array([[_be_sure(image, single) for single in (False, True)] for image in shown])
         if thresholds is None:
-            thresholds = np.quantile(sure, 1 - ACCEPTED, axis=0, method="lower")
+            thresholds = np.quantile(sure, 1 - ACCEPTED, axis=0, method="lower").clip(0.0)
         shares = [_share(sure[:, how] >= least) for how in (0, 1) for least in (0.0, thresholds[how])]
-        print(f"| {name} | {len(shown)} | {' | '.join(shares)} |", flush=True)
+        print(f"| pictures: {name} | {len(shown)} | {' | '.join(shares)} |", flush=True)
 
 
 def _be_sure(image: NDArray[np.uint8], single: bool) -> float:
