@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from mnistry import load_mnist
 from mnistry.metrics import softmax
-from mnistry.synthesis import forms, segments
+from mnistry.synthesis import composing, forms
+from mnistry.synthesis.composing import compose_line
 from mnistry.synthesis.forms import choose_hand, draw_forms
-from mnistry.synthesis.segments import compose_line, make_segments
+from mnistry.synthesis.segments import make_segments
 from mnistry.synthesis.shapes import FORMS, SIGN, Stroke, parse_form
 
 pytestmark = pytest.mark.slow
@@ -59,7 +60,7 @@ def test_digits_of_a_drawn_line_have_the_forms_of_one_hand(monkeypatch: pytest.M
         drawn_as.append(form)
         return draw_as(form, rng)
 
-    monkeypatch.setattr(segments, "draw_as", note)
+    monkeypatch.setattr(composing, "draw_as", note)
     train, _ = load_mnist()
     for seed in range(40):
         drawn_as.clear()

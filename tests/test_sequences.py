@@ -21,7 +21,7 @@ from mnistry.sequences import (
     score_labels,
     shrink_strip,
 )
-from mnistry.synthesis.segments import compose_line
+from mnistry.synthesis.composing import compose_line
 
 
 def spell(classes: tuple[int, ...]) -> tuple[int, ...]:

@@ -7,8 +7,13 @@ import pytest
 
 from mnistry import load_mnist
 from mnistry.sequences import HEIGHT_PX
-from mnistry.synthesis import make_page
+from mnistry.synthesis import make_letters, make_page, words
+from mnistry.synthesis.alone import NO_DIGITS, cut_marks
+from mnistry.synthesis.composing import BASE_PX, compose_line
+from mnistry.synthesis.outliers import draw_outliers
+from mnistry.synthesis.shapes import SIGN
 from mnistry.synthesis.strips import ABSENT, MOST_DIGITS, WIDTH_PX, cut_lines, distort_strips, make_strips
+from mnistry.synthesis.words import compose_word
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +66,7 @@ def test_distorted_strips_keep_their_ink_inside(digits):
     assert again.shape == (240, HEIGHT_PX, WIDTH_PX)
     assert again.dtype == np.uint8
     ink = again.sum(axis=(1, 2)) / np.tile(strips.sum(axis=(1, 2)), 30)
-    assert 0.3 < ink.min() < 0.95 < ink.max() < 4.0  # hair lines are made thicker too
+    assert 0.2 < ink.min() < 0.95 < ink.max() < 4.0  # hair lines are made thicker too
     # What was farthest right is still there, whatever stretched and slanted it.
     ends = np.zeros((1, HEIGHT_PX, WIDTH_PX), np.uint8)
     ends[:, 10:38, : WIDTH_PX - 6] = 30
@@ -77,3 +82,39 @@ def test_distortion_is_a_function_of_strips_and_seed(digits):
     np.testing.assert_array_equal(once, again)
     assert not np.array_equal(once, distort_strips(strips, np.random.default_rng(2)))
     assert distort_strips(strips[:0], np.random.default_rng(0)).shape == (0, HEIGHT_PX, WIDTH_PX)
+
+
+def test_a_mark_alone_is_a_digit_with_its_label_or_none(digits):
+    rng = np.random.default_rng(3)
+    others = (ink for ink, _ in draw_outliers(digits, 200, NO_DIGITS, 5))
+    lines = [line for _ in range(80) for line in cut_marks(digits, others, rng)]
+    assert 15 < sum(len(labels) for _, labels in lines) < 45
+    assert {len(labels) for _, labels in lines} == {0, 1}
+
+
+def test_slashes_part_the_digits_of_a_line_and_are_none(digits):
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        _, layers = compose_line(digits.images, digits.labels, rng, most=8, slashes=True)
+        slashes = [number for number, layer in enumerate(layers) if layer.label == SIGN]
+        assert slashes
+        assert 2 <= len(layers) - len(slashes) <= 8
+        leaning = 0
+        for number in slashes:
+            rows, columns = np.nonzero(layers[number].ink > 100)
+            leaning += columns[rows < np.median(rows)].mean() > columns[rows > np.median(rows)].mean()
+        assert leaning >= len(slashes) - 1  # one other sign may be among them
+
+
+def test_low_letters_are_lower_than_others_and_some_hang_below_the_line(monkeypatch):
+    monkeypatch.setattr(words, "KNOWN", 0.0)  # portion of words that have other letters
+    letters = {name: make_letters(name, 4, 1) for name in "aLp"}
+    tops, bottoms = {}, {}
+    for name, images in letters.items():
+        drawn = [compose_word({name: images}, np.random.default_rng(seed), 3, 3) for seed in range(40)]
+        rows = [np.flatnonzero((word > 100).sum(axis=1) > 3) for word in drawn]
+        tops[name] = np.median([found[0] for found in rows])
+        bottoms[name] = np.median([found[-1] for found in rows])
+    assert tops["a"] > tops["L"] + 8
+    assert abs(bottoms["a"] - BASE_PX) < 8
+    assert bottoms["p"] > BASE_PX + 8

@@ -263,6 +263,12 @@ def test_outliers_depend_on_their_seed_alone(digits: Dataset) -> None:
     assert (synthesis.make_outliers(digits, 150, 8)[0] != images).any()
 
 
+def test_outliers_can_be_drawn_of_some_families_alone(digits: Dataset) -> None:
+    drawn = list(outliers.draw_outliers(digits, 200, {"doodle": 0.5, "blob": 0.5}, 3))
+    assert {name.split()[0] for _, name in drawn} == {"doodle", "blob"}
+    assert all(ink.dtype == np.uint8 and ink.ndim == 2 and ink.any() for ink, _ in drawn)
+
+
 def test_no_outlier_has_the_shape_of_a_digit(digits: Dataset) -> None:
     _, names = synthesis.make_outliers(digits, 900, 1)
     for name in names:

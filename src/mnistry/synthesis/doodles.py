@@ -65,6 +65,25 @@ def _cloud(rng: Random) -> list[Stroke]:
     return [_circle(10 + 7 * np.cos(a), 10 + 4 * np.sin(a), 3.3, a - 1.5, a + 1.5) for a in angles]
 
 
+def _outlined_cloud(rng: Random) -> list[Stroke]:
+    count = int(rng.integers(6, 11))
+    angles = np.linspace(0, 2 * np.pi, 12 * count + 1)
+    reach = 1 + rng.uniform(0.2, 0.4) * np.abs(np.sin(count * angles / 2 + rng.uniform(0, 3)))
+    return [np.stack([10 + 7.5 * reach * np.cos(angles), 10 + 4.8 * reach * np.sin(angles)], 1)]
+
+
+def _amoeba(rng: Random) -> list[Stroke]:
+    """Return a closed curve with three to six arms: with fewer, or short ones, it might be a 0 or an 8."""
+    angles = np.linspace(0, 2 * np.pi, 80)
+    arms, depth = int(rng.integers(3, 7)), rng.uniform(0.3, 0.6)
+    reach = 7 * (
+        1
+        + depth * np.cos(arms * angles + rng.uniform(0, 6.3))
+        + 0.15 * np.cos(2 * angles + rng.uniform(0, 6.3))
+    )
+    return [np.stack([10 + reach * np.cos(angles), 10 + reach * np.sin(angles)], 1)]
+
+
 def _spiral(rng: Random) -> list[Stroke]:
     turns = rng.uniform(2.6, 4)
     angles = np.linspace(0, 2 * np.pi * turns, round(14 * turns))
@@ -132,6 +151,8 @@ DOODLES: dict[str, Callable[[Random], list[Stroke]]] = {
     "sun": _sun,
     "flower": _flower,
     "cloud": _cloud,
+    "outlined cloud": _outlined_cloud,
+    "closed curve": _amoeba,
     "spiral": _spiral,
     "zigzag": _zigzag,
     "coil": _coil,
@@ -162,5 +183,29 @@ DOODLES: dict[str, Callable[[Random], list[Stroke]]] = {
     "butterfly": _drawing(
         "10 4 10 16; ~10 9 4 1 0 4 3 9 10 10 2 13 4 19 10 11; ~10 9 16 1 20 4 17 9 10 10 18 13 16 19 10 11"
     ),
+    "boat": _drawing("0 14 20 14 16 20 4 20 0 14; 10 14 10 0 18 11 10 11"),
+    "car": _drawing(
+        "0 15 0 10 4 9 7 4 14 4 17 9 20 10 20 15 0 15; ~3 15 5 12.5 7 15 5 18 3 15;"
+        "~13 15 15 12.5 17 15 15 18 13 15"
+    ),
+    "cup": _drawing("2 3 4 20 13 20 15 3 2 3; ~15 6 20 7 19 13 14 14"),
+    "bird": _drawing("~0 6 4 2 8 4 10 10; ~10 10 12 4 16 2 20 6"),
+    "key": _drawing("~7 10 4 6 0 10 4 14 7 10; 7 10 20 10; 16 10 16 14; 19 10 19 14"),
+    "ladder": _drawing("5 0 5 20; 15 0 15 20; 5 4 15 4; 5 8 15 8; 5 12 15 12; 5 16 15 16"),
+    "lightning": _drawing("12 0 4 11 9 11 6 20 16 8 10 8 14 0 12 0"),
+    "leaf": _drawing(
+        "~10 0 3 6 3 13 10 18 17 13 17 6 10 0; 10 4 10 20; 10 8 6 6; 10 8 14 6; 10 13 6 11; 10 13 14 11"
+    ),
+    "mushroom": _drawing(
+        "~1 10 3 3 10 0 17 3 19 10; 1 10 19 10; ~7 10 8 15 6 20; ~13 10 12 15 14 20; 6 20 14 20"
+    ),
+    "glasses": _drawing("~8 10 4 6 0 10 4 14 8 10; ~20 10 16 6 12 10 16 14 20 10; ~8 10 10 9 12 10"),
+    "crown": _drawing("0 18 0 4 5 11 10 2 15 11 20 4 20 18 0 18"),
+    "kite": _drawing("10 0 17 7 10 15 3 7 10 0 10 15; 3 7 17 7; ~10 15 12 17 9 18 11 20"),
+    "flag": _drawing("3 20 3 0; 3 1 18 3 13 6 18 9 3 11"),
+    "anchor": _drawing("10 4 10 20; 5 7 15 7; ~10 4 8 2 10 0 12 2 10 4; ~1 13 4 18 10 20 16 18 19 13"),
+    "cross in a circle": _drawing("~10 0 3 3 0 10 3 17 10 20 17 17 20 10 17 3 10 0; 3 3 17 17; 17 3 3 17"),
+    "square in a square": _drawing("0 0 20 0 20 20 0 20 0 0; 6 6 14 6 14 14 6 14 6 6"),
+    "box of triangles": _drawing("0 20 5 10 10 20 0 20; 10 20 15 10 20 20 10 20; 5 10 10 0 15 10 5 10"),
     "wave": _drawing("~0 8 4 4 8 8 12 12 16 8 20 4; ~0 15 4 11 8 15 12 19 16 15 20 11"),
 }

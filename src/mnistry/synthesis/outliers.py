@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,15 +81,21 @@ def make_outliers(digits: Dataset, n: int, seed: int) -> tuple[Images, NDArray[n
     """
     if n < 1:
         raise ValueError(f"make_outliers() of {n} images; at least 1 expected")
+    found = [(center_digit(ink), name) for ink, name in draw_outliers(digits, n, FAMILIES, seed)]
+    return np.stack([image for image, _ in found]), np.array([name for _, name in found])
+
+
+def draw_outliers(
+    digits: Dataset, n: int, families: Mapping[str, float], seed: int
+) -> Iterator[tuple[Mask, str]]:
+    """Yield the ink of n such marks, (height, width) uint8 of any size, and what each shows.
+
+    Arguments as for `make_outliers`, and how often each of FAMILIES comes, 1 in all.
+    """
     rng = np.random.default_rng(seed)
-    families = rng.choice(list(FAMILIES), n, p=list(FAMILIES.values()))
-    images = np.empty((n, 28, 28), np.uint8)
-    names: list[str] = []
+    chosen = rng.choice(list(families), n, p=list(families.values()))
     for start in range(0, n, _BATCH):
-        inks, batch_names = _make_batch(rng, digits, families[start : start + _BATCH])
-        images[start : start + len(inks)] = [center_digit(ink) for ink in inks]
-        names += batch_names
-    return images, np.array(names)
+        yield from zip(*_make_batch(rng, digits, chosen[start : start + _BATCH]), strict=True)
 
 
 def make_letters(letters: str, n: int, seed: int) -> Images:

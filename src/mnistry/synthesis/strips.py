@@ -1,14 +1,16 @@
 """Training data for reading a line as a whole: strips with lines, and the digits on them.
 
 Some lines are composed on the strip itself, which is quick and has every way of touching and overlapping;
-some are words, which hold no digit, or have a word beside the number; and some are written on a page,
-photographed and cut out as the reader does it.
+some are words, which hold no digit, or have a word or a drawing beside the number; some are written on a
+page, photographed and cut out as the reader does it; and some are a single digit, or drawings and other marks
+that are none, cut out likewise.
 """
 
 from __future__ import annotations
 
+import itertools
 import string
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import cv2
 import numpy as np
@@ -20,16 +22,19 @@ from mnistry.pictures import Gray, load_shrunk
 from mnistry.segmentation import Mark
 from mnistry.sequences import HEIGHT_PX, shrink_strip
 from mnistry.straightening import STRIP_PX, straighten
-from mnistry.synthesis.outliers import make_letters
+from mnistry.synthesis.alone import NO_DIGITS, cut_marks, set_on_line
+from mnistry.synthesis.composing import BASE_PX, compose_line
+from mnistry.synthesis.outliers import draw_outliers, make_letters
 from mnistry.synthesis.pages import Page, make_page
-from mnistry.synthesis.segments import BASE_PX, compose_line, compose_word
 from mnistry.synthesis.shapes import SIGN
+from mnistry.synthesis.words import compose_word
 from mnistry.writing import LONGEST_PX, find_writing, flatten_pages
 
 WIDTH_PX = 256
 MOST_DIGITS = 8
 ABSENT = -1  # in the labels, after the last digit
-KINDS = {"composed": 0.39, "word": 0.06, "labelled": 0.15, "page": 0.4}
+KINDS = {"composed": 0.3, "slashed": 0.04, "word": 0.06, "labelled": 0.14, "page": 0.34, "mark": 0.12}
+DRAWN_LABELS = 0.25  # portion of drawings among the words beside a number
 WORD_LETTERS = (2, 6)  # of a word beside a number,
 WORD_FIRST = 0.75  # portion of those where it stands before the number,
 WORD_GAP = (0.1, 1.0)  # digits' heights between them,
@@ -62,12 +67,14 @@ def make_strips(digits: Dataset, count: int, seed: int) -> tuple[NDArray[np.uint
         seed: of everything that is random.
     """
     rng = np.random.default_rng(seed)
-    letters = make_letters(string.ascii_letters, LETTER_POOL, seed)
+    pool, names = make_letters(string.ascii_letters, LETTER_POOL, seed), string.ascii_letters
+    letters = {name: pool[index :: len(names)] for index, name in enumerate(names)}
+    others = itertools.cycle([ink for ink, _ in draw_outliers(digits, LETTER_POOL, NO_DIGITS, seed)])
     strips = np.zeros((count, HEIGHT_PX, WIDTH_PX), np.uint8)
     texts = np.full((count, MOST_DIGITS), ABSENT, np.int8)
     made = 0
     while made < count:
-        for ink, labels in _make_lines(digits, letters, rng):
+        for ink, labels in _make_lines(digits, letters, others, rng):
             strip = shrink_strip(ink)
             if made < count and 0 < strip.shape[1] <= WIDTH_PX and len(labels) <= MOST_DIGITS:
                 strips[made, :, : strip.shape[1]] = strip
@@ -77,22 +84,32 @@ def make_strips(digits: Dataset, count: int, seed: int) -> tuple[NDArray[np.uint
 
 
 def _make_lines(
-    digits: Dataset, letters: NDArray[np.uint8], rng: np.random.Generator
+    digits: Dataset,
+    letters: Mapping[str, NDArray[np.uint8]],
+    others: Iterator[Gray],
+    rng: np.random.Generator,
 ) -> Iterator[tuple[Gray, list[int]]]:
     """Yield the ink of a line, (any, any) uint8, and its digits, or of a few lines, or of none."""
     kind = rng.choice(list(KINDS), p=list(KINDS.values()))
     if kind == "page":
         yield from cut_lines(_draw_page(digits, rng), rng)
         return
+    if kind == "mark":
+        yield from cut_marks(digits, others, rng)
+        return
     if kind == "word":
         ink, labels = compose_word(letters, rng), []
     else:
         most = MOST_DIGITS // 2 if kind == "labelled" else MOST_DIGITS
-        run = kind != "labelled" and rng.random() < RUNS
-        ink, layers = compose_line(digits.images, digits.labels, rng, most=most, run=run)
+        run = kind == "composed" and rng.random() < RUNS
+        ink, layers = compose_line(
+            digits.images, digits.labels, rng, most=most, run=run, slashes=kind == "slashed"
+        )
         labels = [layer.label for layer in layers if layer.label != SIGN]
     if kind == "labelled":
-        ink = _set_beside(compose_word(letters, rng, *WORD_LETTERS), ink, rng)
+        drawn = rng.random() < DRAWN_LABELS
+        label = set_on_line(next(others), rng) if drawn else compose_word(letters, rng, *WORD_LETTERS)
+        ink = _set_beside(label, ink, rng)
     yield (_coarsen(ink, rng) if rng.random() < COARSE_LINES else ink), labels
 
 
