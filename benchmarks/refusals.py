@@ -31,7 +31,7 @@ Floats = NDArray[np.float64]
 ACCEPTED = 0.99  # of the real digits
 SEED = 1_000_003  # no training used it
 ENLARGED = 4  # times, as pictures for the whole reader
-MOST_PICTURES = 300  # of a kind
+MOST_PICTURES, MOST_DIGITS = 300, 1500  # of a kind of marks, and of digits: one in a hundred must be many
 ALIKE = "".join(mark for mark in LOOKALIKES if mark.isascii() and mark.isalpha())
 # Families of fonts that training used, in all their cuts.
 TRAINED_FONTS = ("DejaVu", "STIX", "cm", "Computer Modern", "Latin Modern")
@@ -117,7 +117,8 @@ def print_pictures(test: Dataset, fashion: Path | None, n: int) -> None:
     print("| --- | --- | --- | --- | --- | --- |")
     thresholds: Floats | None = None
     for name, images in [("MNIST test digits", test.images), *_list_marks(test, fashion, n)]:
-        shown = images[:: -(-len(images) // min(n, MOST_PICTURES))]
+        most = MOST_PICTURES if thresholds is not None else MOST_DIGITS
+        shown = images[:: -(-len(images) // min(n, most))]
         sure = np.array([[_be_sure(image, single) for single in (False, True)] for image in shown])
         if thresholds is None:
             thresholds = np.quantile(sure, 1 - ACCEPTED, axis=0, method="lower").clip(0.0)

@@ -88,15 +88,26 @@ def test_a_text_is_as_probable_as_in_the_mean_of_all_networks() -> None:
     assert rank_likely(seen)[:2] == rank_likely(seen[::-1])[:2] == [(4, 4, 1), (4, 9, 1)]
 
 
-def test_one_who_sees_nothing_on_the_line_has_no_say_in_its_digits() -> None:
+def test_one_who_surely_sees_nothing_on_the_line_has_a_say_too() -> None:
     line = draw_line(UNSURE)
     paths, ink = find_paths(*line, 16), np.zeros((128, 3 * WIDTH), np.uint8)
-    nothing = np.log(np.full((7, 11), 1e-5))
-    nothing[:, 0] = np.log(0.9999)  # too short for three digits, once what is surely empty is left out
+    nothing = np.log(np.full((7, 11), 1e-5))  # but for one step all would be left out as surely empty
+    nothing[:, 0] = np.log(0.9999)
     seen = np.stack([nothing, see((4, 4, 1))])
     path = choose(paths, line, ink, predict, lambda ink: seen, lambda labels: True)
     assert path.labels == (4, 4, 1)
-    assert path.segments[1].seen == read(UNSURE, (4, 4, 1)).segments[1].seen
+    assert path.segments[1].seen < 0.01
+    assert path.segments[1].confidence < 0.7 * read(UNSURE, (4, 4, 1)).segments[1].confidence
+    alone = choose(paths, line, ink, predict, lambda ink: seen[:1], lambda labels: True)
+    assert all(not segment.digit or segment.confidence < 0.55 for segment in alone.segments)
+
+
+def test_a_single_mark_is_judged_too() -> None:
+    line = draw_line([{0: 0.99}])
+    paths, ink = find_paths(*line, 16), np.zeros((128, WIDTH), np.uint8)
+    for seen, least, most in ((see((0,)), 0.95, 1.0), (see(()), 0.4, 0.55)):
+        (segment,) = choose(paths, line, ink, predict, lambda ink, s=seen: s[None], lambda _: True).segments
+        assert least < segment.confidence < most
 
 
 def test_confidences_are_the_mean_of_both_judges() -> None:

@@ -106,17 +106,21 @@ def test_a_digit_begins_between_where_it_and_the_one_before_are_seen():
 
 def test_of_wide_gaps_the_networks_see_little() -> None:
     networks = LineNetworks()
+    _, test = load_mnist()
+    digits = [
+        np.kron(test.images[np.flatnonzero(test.labels == label)[0]], np.ones((3, 3))) for label in (4, 7, 2)
+    ]
     near, far = np.zeros((128, 300), np.uint8), np.zeros((128, 900), np.uint8)
-    for ink, steps in ((near, (40, 90, 140)), (far, (40, 440, 840))):
-        for x in steps:
-            ink[34:96, x : x + 9] = 255
+    for ink, steps in ((near, (20, 90, 160)), (far, (20, 400, 800))):
+        for x, digit in zip(steps, digits, strict=True):
+            ink[22:106, x : x + 84] = np.maximum(ink[22:106, x : x + 84], digit)
     for of_near, of_far in zip(networks(near), networks(far), strict=True):
         assert len(of_far) < 1.5 * len(of_near)
-        assert list_likely(of_far, 1) == list_likely(of_near, 1) == [(1, 1, 1)]
-        # And it is known where they were: between the bars.
-        first, second = find_boundaries(far, of_far, (1, 1, 1))
-        assert 49 < first < 440
-        assert 449 < second < 840
+        assert list_likely(of_far, 1) == list_likely(of_near, 1) == [(4, 7, 2)]
+        # And it is known where they were: between the digits.
+        first, second = find_boundaries(far, of_far, (4, 7, 2))
+        assert 80 < first < 424
+        assert 460 < second < 824
 
 
 def test_a_faint_mark_is_no_gap_and_an_empty_strip_has_one_boundary() -> None:

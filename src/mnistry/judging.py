@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistry.cutting import cut_again
-from mnistry.decoding import Cut, Path, Predict, Segment, classify_segments, find_path_with
+from mnistry.decoding import LEAST, Cut, Path, Predict, Segment, classify_segments, find_path_with
 from mnistry.pictures import Gray
 from mnistry.sequences import condense, find_boundaries, judge_places, list_likely, score_labels
 
@@ -19,9 +19,9 @@ MOST_SEEN, MOST_PROPOSED = 60, 16  # marks of a line that they look at, and make
 SEEN = 4  # of them
 WEIGHT = 0.8  # of that
 WIDE = 0.75  # widths per height, from which what is no digit may be two
-LEAST_SURE, LEAST_SEEN = 0.5, 0.95  # confidence and `seen` of each of them
+LEAST_SURE, LEAST_SEEN = 0.5, 0.8  # confidence and `seen` of each of them
 FAR = 3.0  # their favourite is at most so much dearer than the best path; where it is, the line is cut for it
-TRUST = 0.5  # see `judge`
+TRUST = 0.51  # see `judge`: where one is sure of a digit and the other of none, it is none
 
 # Natural logarithms of every network's answers, (networks, steps, 11), of a line as `sequences` takes it.
 SeeLine: TypeAlias = Callable[[Gray], NDArray[np.floating[Any]]]
@@ -38,8 +38,8 @@ def choose(
 ) -> Path:
     """Return the best of some paths through a line; the networks that see the line uncut have a say in it.
 
-    The likeliest labels that they see are tried too, if they fit. Long lines are left out: they would take
-    long.
+    The likeliest labels that they see are tried too, if they fit, but for a single mark that is not wide
+    enough for two digits: what that is they only judge. Long lines are left out: they would take long.
 
     Args:
         paths: the cheapest, the best first; at least one.
@@ -50,17 +50,20 @@ def choose(
         fits: whether labels may be read at all.
     """
     count = len(paths[0].segments)
-    if see_line is None or not (1 < count <= MOST_SEEN or _may_be_several(paths[0])):
+    if see_line is None or not 0 < count <= MOST_SEEN:
         return paths[0]
     everywhere = list(see_line(ink))
-    seen = [condense(answers) for answers in everywhere]
+    seen = [condense(answers, max(len(path.labels) for path in paths)) for answers in everywhere]
+    alone = _judge_alone(paths[0], seen) if count == 1 else None
+    if alone is not None and not _may_be_several(paths[0]):
+        return alone
     paths = list(paths)
     if len(paths[0].segments) <= MOST_PROPOSED:
         likely = [labels for labels in rank_likely(seen) if fits(labels)]
         paths += _propose(paths, line, ink, everywhere, likely, predict)
     scores = _score(seen, [path.labels for path in paths])
     if not math.isfinite(scores[0]):  # more digits than they can tell apart
-        return paths[0]
+        return alone or paths[0]
     judged = [
         path._replace(doubt=-WEIGHT * score)
         for path, score in zip(paths, scores.tolist(), strict=True)
@@ -70,7 +73,7 @@ def choose(
     if len(favourite.labels) >= len(paths[0].labels):  # no digit that the classifier is sure of is left out
         judged.append(favourite._replace(price=min(favourite.price, paths[0].price + FAR)))
     best = judge(min(judged, key=lambda path: path.price + path.doubt), seen)
-    return best if count > 1 or _is_sure(best) else paths[0]
+    return best if alone is None or _is_sure(best) else alone
 
 
 def _may_be_several(path: Path) -> bool:
@@ -88,6 +91,21 @@ def _is_sure(path: Path) -> bool:
     return len(digits) > 1 and all(
         segment.confidence >= LEAST_SURE and segment.seen >= LEAST_SEEN for segment in digits
     )
+
+
+def judge_alone(path: Path, ink: Gray, see_line: SeeLine | None) -> Path:
+    """Return a path of one segment as it is judged on a line of this ink; unchanged without a judge."""
+    return path if see_line is None else _judge_alone(path, [condense(answers) for answers in see_line(ink)])
+
+
+def _judge_alone(path: Path, seen: Seen) -> Path:
+    """Return what `judge` does, for a path of one segment: where a line may have two digits it is neither."""
+    (segment,) = path.segments
+    if not segment.digit:
+        return path
+    texts = [(label,) for label in range(len(segment.probabilities))]
+    digits = np.exp([score_labels(answers, texts) for answers in seen])
+    return path._replace(segments=(_weigh(segment, digits),))
 
 
 def _score(seen: Seen, labels: Sequence[tuple[int, ...]]) -> NDArray[np.float64]:
@@ -131,9 +149,9 @@ def _propose(
 def judge(path: Path, seen: Seen) -> Path:
     """Return the path with probabilities that are the mean of two judges': who saw the digit, and the line.
 
-    The other one's portion is TRUST, and is the mean of what each network said of the line, `seen`,
-    condensed; one for which the line is too short for so many digits is not asked. A segment's own `seen` is
-    the least of them.
+    The other one's portion is TRUST. Which digit it sees is the mean of what the networks said of the line,
+    `seen`, condensed; how much it doubts that there is any, what the most doubtful of them said. One for
+    which the line is too short for so many digits is not asked. A segment's own `seen` is the least of all.
     """
     if not path.labels:
         return path
@@ -141,12 +159,15 @@ def judge(path: Path, seen: Seen) -> Path:
     # Of every digit, (networks, 11): each may doubt that it is one.
     places = iter(np.stack([judge_places(answers, path.labels) for answers in able], axis=1))
 
-    def judge_segment(segment: Segment) -> Segment:
-        if not segment.digit:
-            return segment
-        place = next(places)[:, :-1]
-        mean = (1 - TRUST) * segment.probabilities + TRUST * place.mean(axis=0)
-        return replace(segment, probabilities=mean, seen=float(place[:, segment.answer].min()))
-
-    segments = map(judge_segment, path.segments)
+    segments = (
+        _weigh(segment, next(places)[:, :-1]) if segment.digit else segment for segment in path.segments
+    )
     return path._replace(segments=tuple(segments))
+
+
+def _weigh(segment: Segment, digits: NDArray[np.float64]) -> Segment:
+    """Return a segment as both judges see it; what each network says of its digits is (networks, 10)."""
+    doubted = digits.mean(axis=0)
+    doubted *= digits.sum(axis=1).min() / max(LEAST, doubted.sum())
+    mean = (1 - TRUST) * segment.probabilities + TRUST * doubted
+    return replace(segment, probabilities=mean, seen=float(digits[:, segment.answer].min()))

@@ -16,7 +16,7 @@ from mnistry.cutting import Piece, cut_pieces
 from mnistry.decoding import LEAST, Cut, Path, Predict, Segment, classify_segments, find_paths
 from mnistry.errors import CrowdedError, ImageError
 from mnistry.imaging import EDGE_LEVEL, Box, center_digit, measure_stroke
-from mnistry.judging import SeeLine, choose
+from mnistry.judging import SeeLine, choose, judge_alone
 from mnistry.matching import choose_fitting
 from mnistry.paper import measure_contrast
 from mnistry.patterns import find_matches
@@ -156,7 +156,7 @@ def _read_lines(
         marks = [mark for line in found for mark in line]
         whole = _read_whole(marks, options.predict) if 1 < _count(paths) <= MOST_PARTS else None
         if whole is not None and whole[0].price < sum(path.price for path in paths):
-            paths, strips = [whole[0]], [whole[1]]
+            paths, strips = [_judge_whole(*whole, options)], [whole[1]]
 
     def describe(path: Path, strip: Strip, accepted: Sequence[bool]) -> tuple[Digit, ...]:
         return tuple(
@@ -245,6 +245,7 @@ def read_single(gray: Gray, options: Options, *, size: tuple[int, int] | None = 
     if _count_marks(lines) == 1:
         return lines[0]
     path, strip = _see_whole([mark for line in found for mark in line], options.predict)
+    path = _judge_whole(path, strip, options)
     (accepted,) = accept(path, options.threshold)
     digits = [digit for line in lines for digit in line.digits if digit.accepted]
     if len(digits) == 1 and not accepted:
@@ -258,6 +259,12 @@ def _read_whole(marks: Sequence[Mark], predict: Predict) -> tuple[Path, Strip] |
     """Return all marks of a page as one digit, broken as it may be; None where they are too wide for one."""
     path, strip = _see_whole(marks, predict)
     return None if _is_wide(path) else (path, strip)
+
+
+def _judge_whole(path: Path, strip: Strip, options: Options) -> Path:
+    """Return the only segment of a path, all of its strip's ink, with the say of those who see lines."""
+    mark = Mark((0, 0, strip.ink.shape[1], strip.ink.shape[0]), strip.ink)
+    return judge_alone(path, straighten([mark]).ink, options.see_line)
 
 
 def _is_wide(path: Path) -> bool:

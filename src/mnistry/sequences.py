@@ -97,13 +97,15 @@ def _list_shown(strip: Gray) -> NDArray[np.int64]:
     return np.asarray(columns[~between | (behind <= WIDEST_GAP_PX)], np.int64)
 
 
-def condense(log_probabilities: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+def condense(log_probabilities: NDArray[np.floating[Any]], digits: int = 1) -> NDArray[np.floating[Any]]:
     """Return the time steps without those that surely see nothing, but one between others that do.
 
-    What texts cost in comparison to each other stays, and it is found sooner. Shapes as for `score_labels`.
+    What texts cost in comparison to each other stays, and it is found sooner. Where so few are left that a
+    text of so many digits could not be spelt, all are returned. Shapes as for `score_labels`.
     """
     sure = log_probabilities[:, BLANK] > np.log1p(-LEAST)
-    return np.asarray(log_probabilities[~sure | ~np.append(False, sure[:-1])])
+    kept = np.asarray(log_probabilities[~sure | ~np.append(False, sure[:-1])])
+    return kept if len(kept) >= 2 * digits - 1 else log_probabilities
 
 
 def list_likely(log_probabilities: NDArray[np.floating[Any]], most: int) -> list[tuple[int, ...]]:
