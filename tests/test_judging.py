@@ -105,7 +105,8 @@ def test_one_who_surely_sees_nothing_on_the_line_has_a_say_too() -> None:
 def test_a_single_mark_is_judged_too() -> None:
     line = draw_line([{0: 0.99}])
     paths, ink = find_paths(*line, 16), np.zeros((128, WIDTH), np.uint8)
-    for seen, least, most in ((see((0,)), 0.95, 1.0), (see(()), 0.4, 0.55)):
+    ways = [(see((0,)), 0.95, 1.0), (see(()), 0.4, 0.55), (see((6,)), 0.4, 0.55), (see((0, 0)), 0.4, 0.55)]
+    for seen, least, most in ways:
         (segment,) = choose(paths, line, ink, predict, lambda ink, s=seen: s[None], lambda _: True).segments
         assert least < segment.confidence < most
 

@@ -21,7 +21,8 @@ WEIGHT = 0.8  # of that
 WIDE = 0.75  # widths per height, from which what is no digit may be two
 LEAST_SURE, LEAST_SEEN = 0.5, 0.8  # confidence and `seen` of each of them
 FAR = 3.0  # their favourite is at most so much dearer than the best path; where it is, the line is cut for it
-TRUST = 0.51  # see `judge`: where one is sure of a digit and the other of none, it is none
+TRUST = 0.5  # see `judge`;
+STRICT_TRUST = 0.51  # the same, where it is strict
 
 # Natural logarithms of every network's answers, (networks, steps, 11), of a line as `sequences` takes it.
 SeeLine: TypeAlias = Callable[[Gray], NDArray[np.floating[Any]]]
@@ -38,8 +39,8 @@ def choose(
 ) -> Path:
     """Return the best of some paths through a line; the networks that see the line uncut have a say in it.
 
-    The likeliest labels that they see are tried too, if they fit, but for a single mark that is not wide
-    enough for two digits: what that is they only judge. Long lines are left out: they would take long.
+    The likeliest labels that they see are tried too, if they fit. A single mark that is not wide enough for
+    two digits is only judged, and not if it is no digit. Long lines are left out: they would take long.
 
     Args:
         paths: the cheapest, the best first; at least one.
@@ -50,12 +51,13 @@ def choose(
         fits: whether labels may be read at all.
     """
     count = len(paths[0].segments)
-    if see_line is None or not 0 < count <= MOST_SEEN:
+    several = count > 1 or _may_be_several(paths[0])
+    if see_line is None or not (count <= MOST_SEEN and (several or paths[0].labels)):
         return paths[0]
     everywhere = list(see_line(ink))
     seen = [condense(answers, max(len(path.labels) for path in paths)) for answers in everywhere]
     alone = _judge_alone(paths[0], seen) if count == 1 else None
-    if alone is not None and not _may_be_several(paths[0]):
+    if alone is not None and not several:
         return alone
     paths = list(paths)
     if len(paths[0].segments) <= MOST_PROPOSED:
@@ -72,7 +74,8 @@ def choose(
     favourite = min(judged, key=lambda path: path.doubt)
     if len(favourite.labels) >= len(paths[0].labels):  # no digit that the classifier is sure of is left out
         judged.append(favourite._replace(price=min(favourite.price, paths[0].price + FAR)))
-    best = judge(min(judged, key=lambda path: path.price + path.doubt), seen)
+    drawn = len({piece.mark for piece in line[0]}) == 1  # as drawings are
+    best = judge(min(judged, key=lambda path: path.price + path.doubt), seen, strict=drawn)
     return best if alone is None or _is_sure(best) else alone
 
 
@@ -99,13 +102,17 @@ def judge_alone(path: Path, ink: Gray, see_line: SeeLine | None) -> Path:
 
 
 def _judge_alone(path: Path, seen: Seen) -> Path:
-    """Return what `judge` does, for a path of one segment: where a line may have two digits it is neither."""
+    """Return a path of one segment as `judge` does, strictly; the classifier says which digit it is.
+
+    What the networks say of the digit is how probable it is as the line's whole text: where there may be two
+    digits it is neither.
+    """
     (segment,) = path.segments
     if not segment.digit:
         return path
     texts = [(label,) for label in range(len(segment.probabilities))]
     digits = np.exp([score_labels(answers, texts) for answers in seen])
-    return path._replace(segments=(_weigh(segment, digits),))
+    return path._replace(segments=(_weigh(replace(segment, label=segment.answer), digits, strict=True),))
 
 
 def _score(seen: Seen, labels: Sequence[tuple[int, ...]]) -> NDArray[np.float64]:
@@ -146,12 +153,13 @@ def _propose(
     return proposed
 
 
-def judge(path: Path, seen: Seen) -> Path:
+def judge(path: Path, seen: Seen, *, strict: bool = False) -> Path:
     """Return the path with probabilities that are the mean of two judges': who saw the digit, and the line.
 
     The other one's portion is TRUST. Which digit it sees is the mean of what the networks said of the line,
-    `seen`, condensed; how much it doubts that there is any, what the most doubtful of them said. One for
-    which the line is too short for so many digits is not asked. A segment's own `seen` is the least of all.
+    `seen`, condensed; that there is any, what the most doubtful of them said. One for which the line is too
+    short for so many digits is not asked. Where one judge is sure of a digit and the other of none, it is
+    none if that is `strict`. A segment's own `seen` is the least of what they said.
     """
     if not path.labels:
         return path
@@ -160,14 +168,16 @@ def judge(path: Path, seen: Seen) -> Path:
     places = iter(np.stack([judge_places(answers, path.labels) for answers in able], axis=1))
 
     segments = (
-        _weigh(segment, next(places)[:, :-1]) if segment.digit else segment for segment in path.segments
+        _weigh(segment, next(places)[:, :-1], strict=strict) if segment.digit else segment
+        for segment in path.segments
     )
     return path._replace(segments=tuple(segments))
 
 
-def _weigh(segment: Segment, digits: NDArray[np.float64]) -> Segment:
+def _weigh(segment: Segment, digits: NDArray[np.float64], *, strict: bool) -> Segment:
     """Return a segment as both judges see it; what each network says of its digits is (networks, 10)."""
-    doubted = digits.mean(axis=0)
-    doubted *= digits.sum(axis=1).min() / max(LEAST, doubted.sum())
-    mean = (1 - TRUST) * segment.probabilities + TRUST * doubted
-    return replace(segment, probabilities=mean, seen=float(digits[:, segment.answer].min()))
+    trust = STRICT_TRUST if strict else TRUST
+    mean = digits.mean(axis=0)
+    other = mean * digits.sum(axis=1).min() / max(LEAST, mean.sum())
+    probabilities = (1 - trust) * segment.probabilities + trust * other
+    return replace(segment, probabilities=probabilities, seen=float(digits[:, segment.answer].min()))

@@ -32,6 +32,7 @@ MOST_PIECES = 5000  # of a page: 1,000 digits have 3,600
 ROUNDING = 1e-6  # pixels
 MOST_PARTS = 3  # of a broken digit
 WIDEST = 1.3  # of one digit: width per height
+SURE = 0.9  # confidence of a digit that is none's part, where what it would be with the rest is no digit
 WAYS = 16  # to read a line, between which what sees it uncut decides too
 
 
@@ -48,8 +49,8 @@ class Options:
             accepted whatever its confidence, unless it is far less probable than the free one, or the line
             seems to be words beside one that fits; where none does, nothing is. `Line.free_text` then has
             what would have been read without it.
-        see_line: the ink of a line -> what the networks say that see it uncut (see `judging.SeeLine`); None
-            without them.
+        see_line: the ink of a line, or of all that may be one broken digit -> what the networks say that see
+            it uncut (see `judging.SeeLine`); None without them.
     """
 
     predict: Predict
@@ -156,7 +157,9 @@ def _read_lines(
         marks = [mark for line in found for mark in line]
         whole = _read_whole(marks, options.predict) if 1 < _count(paths) <= MOST_PARTS else None
         if whole is not None and whole[0].price < sum(path.price for path in paths):
-            paths, strips = [_judge_whole(*whole, options)], [whole[1]]
+            path = _judge_whole(*whole, options)
+            if any(accept(path, 0.0)) or not any(any(accept(part, SURE)) for part in paths):
+                paths, strips = [path], [whole[1]]
 
     def describe(path: Path, strip: Strip, accepted: Sequence[bool]) -> tuple[Digit, ...]:
         return tuple(

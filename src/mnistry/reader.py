@@ -187,7 +187,7 @@ def _load_line_networks() -> LineNetworks:
 
 
 def _see_line(ink: Gray) -> NDArray[np.float32]:
-    return _load_line_networks()(ink)  # loaded for the first line of several marks
+    return _load_line_networks()(ink)  # loaded for the first line with anything like a digit
 
 
 def _predict_with(classifier: Classifier, images: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -74,7 +74,7 @@ def compose_line(
         label = int(labels[index])
         image = draw_as(hand[label], rng) if hand and rng.random() < 0.8 else images[index]
         glyphs.append(Glyph(label, write_glyph(image, pen, slant, rng)))
-    if rng.random() < 0.15:
+    if rng.random() < 0.15 and not slashes:
         sign = Glyph(SIGN, write_glyph(draw_form(SIGN, rng), pen, slant, rng))
         glyphs.insert(int(rng.integers(0, count + 1)), sign)
     if slashes:
