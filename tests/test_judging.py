@@ -107,7 +107,9 @@ def test_a_single_mark_is_judged_too() -> None:
     paths, ink = find_paths(*line, 16), np.zeros((128, WIDTH), np.uint8)
     ways = [(see((0,)), 0.95, 1.0), (see(()), 0.4, 0.55), (see((6,)), 0.4, 0.55), (see((0, 0)), 0.4, 0.55)]
     for seen, least, most in ways:
-        (segment,) = choose(paths, line, ink, predict, lambda ink, s=seen: s[None], lambda _: True).segments
+        (segment,) = choose(
+            paths, line, ink, predict, lambda ink, first, s=seen: s[None], lambda _: True
+        ).segments
         assert least < segment.confidence < most
 
 

@@ -34,7 +34,7 @@ from mnistry import Dataset, load_mnist
 from mnistry.classifier import read_sealed, seal
 from mnistry.files import atomic_write
 from mnistry.judging import rank_likely
-from mnistry.sequences import HEIGHT_PX, INPUT, OUTPUT, PADDING_PX, SHIPPED, score_labels
+from mnistry.sequences import FIRST, HEIGHT_PX, INPUT, OUTPUT, PADDING_PX, SHIPPED, score_labels
 from mnistry.synthesis.forms import draw_forms
 from mnistry.synthesis.hands import load_hands, write_hands
 from mnistry.synthesis.strips import ABSENT, distort_strips, make_strips
@@ -209,7 +209,10 @@ def average_weights(paths: list[Path], out: Path) -> None:
 
 
 def join_networks(paths: list[Path], out: Path) -> None:
-    """Write networks that answer together, each as it is: -> log-probabilities (n, networks, steps, 11)."""
+    """Write networks that answer together, each as it is: -> log-probabilities (n, networks, steps, 11).
+
+    Of the first alone, if that is asked for: then the others are not computed.
+    """
     graphs = []
     for number, path in enumerate(paths):
         proto = onnx.load_from_string(read_sealed(path))
@@ -220,15 +223,25 @@ def join_networks(paths: list[Path], out: Path) -> None:
     if not graphs:
         raise SystemExit("there is no .onnx file to join")
     answers = [graph.output[0].name for graph in graphs]
-    shape = ["n", len(paths), "steps", CLASSES]
+
+    def answer(name: str) -> Any:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", "networks", "steps", CLASSES])
+
+    alone = [helper.make_node("Identity", answers[:1], ["alone"])]
+    others = [node for graph in graphs[1:] for node in graph.node]
+    together = [*others, helper.make_node("Concat", answers, ["together"], axis=1)]
+    choice = helper.make_node(
+        "If",
+        [FIRST],
+        [OUTPUT],
+        then_branch=helper.make_graph(alone, "first", [], [answer("alone")]),
+        else_branch=helper.make_graph(together, "all", [], [answer("together")]),
+    )
     joined = helper.make_graph(
-        [
-            *(node for graph in graphs for node in graph.node),
-            helper.make_node("Concat", answers, [OUTPUT], axis=1),
-        ],
+        [*graphs[0].node, choice],
         "lines",
-        [graphs[0].input[0]],
-        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, shape)],
+        [graphs[0].input[0], helper.make_tensor_value_info(FIRST, TensorProto.BOOL, [])],
+        [answer(OUTPUT)],
         [tensor for graph in graphs for tensor in graph.initializer],
     )
     _save(joined, out)
@@ -249,9 +262,10 @@ def measure(path: Path, strips: np.ndarray, labels: np.ndarray) -> None:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path)
+    joined = {FIRST: np.array(False)} if len(session.get_inputs()) > 1 else {}
     right, price = [], []
     for strip, row in zip(strips, labels, strict=True):
-        seen = list(session.run(None, {INPUT: strip[None]})[0][0])
+        seen = list(session.run(None, {INPUT: strip[None]} | joined)[0][0])
         text = tuple(int(label) for label in row if label != ABSENT)
         views = [*([answers] for answers in seen), *([seen] if len(seen) > 1 else [])]
         right.append([rank_likely(view)[0] == text for view in views])

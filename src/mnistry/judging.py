@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,14 @@ FAR = 3.0  # their favourite is at most so much dearer than the best path; where
 TRUST = 0.5  # see `judge`;
 STRICT_TRUST = 0.51  # the same, where it is strict
 
-# Natural logarithms of every network's answers, (networks, steps, 11), of a line as `sequences` takes it.
-SeeLine: TypeAlias = Callable[[Gray], NDArray[np.floating[Any]]]
+
+class SeeLine(Protocol):
+    """What networks say that see a line uncut, as `sequences.LineNetworks` does."""
+
+    def __call__(self, ink: Gray, *, first: bool = False) -> NDArray[np.floating[Any]]:
+        """Return natural logarithms of every network's answers, or the first one's: (networks, steps, 11)."""
+
+
 Seen: TypeAlias = Sequence[NDArray[np.floating[Any]]]  # (steps, 11) of each network
 
 
@@ -51,14 +57,13 @@ def choose(
         fits: whether labels may be read at all.
     """
     count = len(paths[0].segments)
-    several = count > 1 or _may_be_several(paths[0])
-    if see_line is None or not (count <= MOST_SEEN and (several or paths[0].labels)):
+    if see_line is None or not 0 < count <= MOST_SEEN:
         return paths[0]
+    alone = judge_alone(paths[0], ink, see_line) if count == 1 else None
+    if alone is not None and not _may_be_several(paths[0]):
+        return alone
     everywhere = list(see_line(ink))
     seen = [condense(answers, max(len(path.labels) for path in paths)) for answers in everywhere]
-    alone = _judge_alone(paths[0], seen) if count == 1 else None
-    if alone is not None and not several:
-        return alone
     paths = list(paths)
     if len(paths[0].segments) <= MOST_PROPOSED:
         likely = [labels for labels in rank_likely(seen) if fits(labels)]
@@ -97,21 +102,16 @@ def _is_sure(path: Path) -> bool:
 
 
 def judge_alone(path: Path, ink: Gray, see_line: SeeLine | None) -> Path:
-    """Return a path of one segment as it is judged on a line of this ink; unchanged without a judge."""
-    return path if see_line is None else _judge_alone(path, [condense(answers) for answers in see_line(ink)])
+    """Return a path of one segment as `judge` does, strictly, by the first network alone; or unchanged.
 
-
-def _judge_alone(path: Path, seen: Seen) -> Path:
-    """Return a path of one segment as `judge` does, strictly; the classifier says which digit it is.
-
-    What the networks say of the digit is how probable it is as the line's whole text: where there may be two
-    digits it is neither.
+    What it says of the digit is how probable that is as the text of all the ink: where there may be two it is
+    neither. Which one it is the classifier says. Unchanged is what is no digit, or where there is no network.
     """
     (segment,) = path.segments
-    if not segment.digit:
+    if see_line is None or not segment.digit:
         return path
     texts = [(label,) for label in range(len(segment.probabilities))]
-    digits = np.exp([score_labels(answers, texts) for answers in seen])
+    digits = np.exp([score_labels(condense(answers), texts) for answers in see_line(ink, first=True)])
     return path._replace(segments=(_weigh(replace(segment, label=segment.answer), digits, strict=True),))
 
 

@@ -186,8 +186,8 @@ def _load_line_networks() -> LineNetworks:
     return LineNetworks()
 
 
-def _see_line(ink: Gray) -> NDArray[np.float32]:
-    return _load_line_networks()(ink)  # loaded for the first line with anything like a digit
+def _see_line(ink: Gray, *, first: bool = False) -> NDArray[np.float32]:
+    return _load_line_networks()(ink, first=first)  # loaded for the first line with anything like a digit
 
 
 def _predict_with(classifier: Classifier, images: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -33,6 +33,7 @@ WIDEST_GAP_PX = 12  # empty columns between marks: of wider gaps no more is show
 BEAM = 8  # beginnings of a text that are kept
 LEAST = 1e-3  # probability of a digit at a time step that is looked at
 INPUT, OUTPUT = "strips", "log_probabilities"
+FIRST = "first"  # input: whether the first network alone is asked
 
 
 class LineNetworks:
@@ -49,17 +50,20 @@ class LineNetworks:
         except ModelError as error:
             raise ModelError(f"cannot use the networks for lines {str(path)!r}: {error}") from error
 
-    def __call__(self, ink: Gray) -> NDArray[np.float32]:
+    def __call__(self, ink: Gray, *, first: bool = False) -> NDArray[np.float32]:
         """Return the natural logarithms of the classes' probabilities at every time step.
 
         Of each network: (networks, steps, 11) float32.
 
         Args:
             ink: a line, (128, any) uint8, from `straightening.straighten`.
+            first: ask the first network alone, which takes less time.
         """
         strip = shrink_strip(ink)
         strip = np.pad(strip[:, _list_shown(strip)], ((0, 0), (0, PADDING_PX)))
-        return np.asarray(self._session.run([OUTPUT], {INPUT: strip[None]})[0][0], np.float32)
+        return np.asarray(
+            self._session.run([OUTPUT], {INPUT: strip[None], FIRST: np.array(first)})[0][0], np.float32
+        )
 
 
 def shrink_strip(ink: Gray) -> Gray:
