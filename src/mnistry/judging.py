@@ -23,6 +23,7 @@ LEAST_SURE, LEAST_SEEN = 0.5, 0.8  # confidence and `seen` of each of them
 FAR = 3.0  # their favourite is at most so much dearer than the best path; where it is, the line is cut for it
 TRUST = 0.5  # see `judge`;
 STRICT_TRUST = 0.51  # the same, where it is strict
+TALL = 3.0  # heights per width of what may be a plain stroke
 
 
 class SeeLine(Protocol):
@@ -175,9 +176,14 @@ def judge(path: Path, seen: Seen, *, strict: bool = False) -> Path:
 
 
 def _weigh(segment: Segment, digits: NDArray[np.float64], *, strict: bool) -> Segment:
-    """Return a segment as both judges see it; what each network says of its digits is (networks, 10)."""
+    """Return a segment as both judges see it; what each network says of its digits is (networks, 10).
+
+    They do not count where they see no digit in a stroke: a bar is a 1, though they have learned of hatching.
+    """
     trust = STRICT_TRUST if strict else TRUST
     mean = digits.mean(axis=0)
-    other = mean * digits.sum(axis=1).min() / max(LEAST, mean.sum())
+    _, _, width, height = segment.box
+    there = 1.0 if height >= TALL * width else digits.sum(axis=1).min()
+    other = mean * there / max(LEAST, mean.sum())
     probabilities = (1 - trust) * segment.probabilities + trust * other
     return replace(segment, probabilities=probabilities, seen=float(digits[:, segment.answer].min()))
