@@ -30,7 +30,8 @@ def accept(path: Path, threshold: float) -> list[bool]:
     """Return for every segment whether it is accepted as a digit.
 
     It is where a digit is likelier than none, reaches the threshold and is made of strokes. In the company
-    of at least COMPANY accepted digits, which are most of the line, it may be COMPANY_ODDS times less likely.
+    of at least COMPANY accepted digits, which are most of the line, it may be COMPANY_ODDS times less likely,
+    and need not be if who sees the line uncut is sure of it.
     And in a word of letters none is, unless who sees the line uncut is sure of it: the l of "hello" is no 1.
     """
     confident = [segment.digit and segment.confidence >= segment.none for segment in path.segments]
@@ -40,7 +41,9 @@ def accept(path: Path, threshold: float) -> list[bool]:
         others = sum(confident) - alone
         helped = others >= COMPANY and others >= COMPANY_PORTION * (digits - 1)
         enough = alone or (segment.digit and helped and COMPANY_ODDS * segment.confidence >= segment.none)
-        accepted.append(enough and segment.confidence >= threshold and not is_solid(segment.image))
+        vouched = helped and segment.seen >= VOUCHED[0]  # as a thick 8 among others
+        shape = vouched or not is_solid(segment.image)
+        accepted.append(enough and segment.confidence >= threshold and shape)
     words = split_words([segment.box for segment in path.segments])
     letters = [
         word

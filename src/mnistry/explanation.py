@@ -13,6 +13,7 @@ from mnistry.errors import ImageError
 from mnistry.grouping import group_lines
 from mnistry.imaging import measure_stroke
 from mnistry.light import flatten_paper
+from mnistry.looks import FIRST, look_at
 from mnistry.paper import find_page_ink
 from mnistry.pictures import Gray
 from mnistry.plots.readings import draw_seen
@@ -62,9 +63,10 @@ def plot_steps(
     Raises:
         ImageError: there is no ink.
     """
-    page = _find_first(gray, invert)
+    look = lines[0].look if lines else FIRST
+    page = look_at(_find_first(gray, invert), look)
     flattened = _flatten(page, invert)
-    ink = find_page_ink(page, invert)
+    ink = find_page_ink(page, invert, darkness=look.darkness)
     grouped = group_lines(find_marks(ink))
     strips = [straighten(marks).ink for marks in grouped[:MOST_LINES]]
 
@@ -78,7 +80,7 @@ def plot_steps(
     grid = figure.add_gridspec(len(heights), 1 if stacked else 2, height_ratios=heights)
     first = [grid[i] if stacked else grid[i // 2, i % 2] for i in range(4)]
     steps = (
-        (PAGE, page),
+        (PAGE if look == FIRST else f"{PAGE}, looked at {look.name}", page),
         (FLATTENED, flattened),
         ("3  the ink alone, without rules and the paper's grain", 255 - ink),
         (

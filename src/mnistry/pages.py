@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from mnistry.decoding import LEAST, Cut, Path, Predict, Segment, classify_segmen
 from mnistry.errors import CrowdedError, ImageError
 from mnistry.imaging import EDGE_LEVEL, Box, center_digit, measure_stroke
 from mnistry.judging import SeeLine, choose, judge_alone
+from mnistry.looks import FIRST, OTHERS, Look, choose_most, is_settled, look_at
 from mnistry.matching import choose_fitting
 from mnistry.paper import measure_contrast
 from mnistry.patterns import find_matches
@@ -34,6 +35,8 @@ MOST_PARTS = 3  # of a broken digit
 WIDEST = 1.3  # of one digit: width per height
 SURE = 0.9  # confidence of a digit that is none's part, where what it would be with the rest is no digit
 WAYS = 16  # to read a line, between which what sees it uncut decides too
+MOST_AGAIN = 24  # marks of a page that is looked at again, as every look takes as long as the first,
+CERTAIN = 0.9  # if there is one that is refused, or accepted with less confidence
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def read_page(
     Raises:
         ImageError: no ink is found.
     """
-    return [line for page in _read_pages(gray, options, size, name) for line in page.lines]
+    return [line for page in _read_pages(gray, options, size, name, single=False) for line in page.lines]
 
 
 class _Read(NamedTuple):
@@ -91,7 +94,9 @@ class _Read(NamedTuple):
     to_picture: Homography
 
 
-def _read_pages(gray: Gray, options: Options, size: tuple[int, int] | None, name: str) -> list[_Read]:
+def _read_pages(
+    gray: Gray, options: Options, size: tuple[int, int] | None, name: str, *, single: bool
+) -> list[_Read]:
     """Return what was read of each sheet in a picture that has any writing; the others are left out.
 
     Raises:
@@ -103,7 +108,7 @@ def _read_pages(gray: Gray, options: Options, size: tuple[int, int] | None, name
     errors: list[ImageError] = []
     for page in flatten_pages(gray, size):
         try:
-            read.append(_read_sheet(page, options, size, name))
+            read.append(_read_sheet(page, options, size, name, single=single))
         except CrowdedError:
             raise
         except ImageError as error:
@@ -118,21 +123,58 @@ def _read_pages(gray: Gray, options: Options, size: tuple[int, int] | None, name
     return read
 
 
-def _read_sheet(page: Page, options: Options, size: tuple[int, int], name: str) -> _Read:
-    """Return what was read of one sheet; errors as for `find_writing`, and where nobody has written."""
+def _read_sheet(page: Page, options: Options, size: tuple[int, int], name: str, *, single: bool) -> _Read:
+    """Return what was read of one sheet; errors as for `find_writing`, and where nobody has written.
+
+    Where that is doubtful, and not known to be a `single` digit, it is what most of several looks say.
+    """
 
     def contrast() -> float:
         return measure_contrast(page.gray, options.invert)
 
     try:
-        found = find_writing(page.gray, options.invert, name)
-        lines = _read_lines(found, options, page.to_picture, size, name)
+        read = _look_and_read(page, FIRST, options, size, name)
     except CrowdedError as error:
         check_crowd(error, contrast, name)
         raise
     if options.pattern is None:
-        check_written(lines, size, contrast, name)
-    return _Read(lines, found, page.to_picture)
+        check_written(read.lines, size, contrast, name)
+    if single or not _is_doubtful(read.lines):
+        return read
+    looks, answers = [read], [_list_accepted(read.lines)]
+    for look in OTHERS:
+        try:
+            looks.append(_look_and_read(page, look, options, size, name))
+        except ImageError:
+            looks.append(_Read([], [], page.to_picture))
+        answers.append(_list_accepted(looks[-1].lines))
+        if is_settled(answers):
+            break
+    return looks[choose_most(answers)]
+
+
+def _is_doubtful(lines: Sequence[Line]) -> bool:
+    """Return whether a page has several marks, and not too many, of which one is doubtful."""
+    digits = [digit for line in lines for digit in line.digits]
+    return 1 < len(digits) <= MOST_AGAIN and any(
+        not digit.accepted or digit.confidence < CERTAIN for digit in digits
+    )
+
+
+def _list_accepted(lines: Sequence[Line]) -> tuple[tuple[str, ...], ...]:
+    """Return the accepted digits of each line that has any."""
+    accepted = (tuple(digit.label for digit in line.digits if digit.accepted) for line in lines)
+    return tuple(labels for labels in accepted if labels)
+
+
+def _look_and_read(page: Page, look: Look, options: Options, size: tuple[int, int], name: str) -> _Read:
+    """Return what one look at a sheet says; errors as for `find_writing`."""
+    gray = look_at(page.gray, look)
+    to_page = np.diag([page.gray.shape[1] / gray.shape[1], page.gray.shape[0] / gray.shape[0], 1.0])
+    to_picture = page.to_picture @ to_page
+    found = find_writing(gray, options.invert, name, darkness=look.darkness)
+    lines = _read_lines(found, options, to_picture, size, name)
+    return _Read([replace(line, look=look) for line in lines], found, to_picture)
 
 
 def _read_lines(
@@ -243,7 +285,7 @@ def read_single(gray: Gray, options: Options, *, size: tuple[int, int] | None = 
     accepted beside marks that are not, if there is just one.
     """
     size = size or (gray.shape[0], gray.shape[1])
-    pages = _read_pages(gray, options, size, name)
+    pages = _read_pages(gray, options, size, name, single=True)
     lines, found, to_picture = next((page for page in pages if _count_accepted(page.lines)), pages[0])
     if _count_marks(lines) == 1:
         return lines[0]

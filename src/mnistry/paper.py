@@ -52,13 +52,14 @@ LEAST_SIGMAS = (
 )
 
 
-def find_page_ink(gray: Gray, invert: bool | None = None, name: str = "") -> Gray:
+def find_page_ink(gray: Gray, invert: bool | None = None, name: str = "", *, darkness: float = 1.0) -> Gray:
     """Return the ink alone, (height, width) uint8: 255 where it is full, 0 on paper, soft edges between.
 
     Args:
         gray: the picture, (height, width) uint8.
         invert: True for light ink on dark paper, False for dark on light, None to find out.
         name: what an error calls the picture; empty for "the picture".
+        darkness: see `find_threshold`; fainter ink counts where it is less.
 
     Raises:
         ImageError: no ink; nothing stands out from the paper by LEAST_CONTRAST, or from its grain, or nothing
@@ -66,7 +67,7 @@ def find_page_ink(gray: Gray, invert: bool | None = None, name: str = "") -> Gra
     """
     import cv2
 
-    raised, threshold, sharpness = _even_out(gray, invert)
+    raised, threshold, sharpness = _even_out(gray, invert, darkness)
     (ground, grain), middle = _measure_grain(raised, threshold), float(np.median(sample(threshold)))
     contrast = 2 * middle
     other = ", or pass --invert or --no-invert" if invert is None else ""
@@ -113,22 +114,22 @@ def find_page_ink(gray: Gray, invert: bool | None = None, name: str = "") -> Gra
 
 def measure_contrast(gray: Gray, invert: bool | None = None) -> float:
     """Return by how many gray levels ink stands out, once light is evened out and grain is smoothed."""
-    _, threshold, _ = _even_out(gray, invert)
+    _, threshold, _ = _even_out(gray, invert, 1.0)
     return 2 * float(np.median(sample(threshold)))
 
 
-def _even_out(gray: Gray, invert: bool | None) -> tuple[Floats, Floats, float]:
+def _even_out(gray: Gray, invert: bool | None, darkness: float) -> tuple[Floats, Floats, float]:
     """Return the picture above its paper, smoothed where that is grainy, its threshold, and its sharpness."""
     raised = flatten_paper(gray, invert)
-    edges, threshold = find_threshold(raised)
+    edges, threshold = find_threshold(raised, darkness)
     sharpness = _measure_sharpness(raised, edges)
     _, grain = _measure_grain(raised, threshold)
     if grain > ROUGH * float(np.median(sample(threshold))):
-        raised, threshold = _smooth_grain(raised, threshold)
+        raised, threshold = _smooth_grain(raised, threshold, darkness)
     return raised, threshold, sharpness
 
 
-def _smooth_grain(unsmoothed: Floats, threshold: Floats) -> tuple[Floats, Floats]:
+def _smooth_grain(unsmoothed: Floats, threshold: Floats, darkness: float) -> tuple[Floats, Floats]:
     """Return the picture smoothed as its strokes allow, until they are more than specks, and the threshold.
 
     Grain hides how wide the strokes are: what is measured at first may be the width of specks.
@@ -139,7 +140,7 @@ def _smooth_grain(unsmoothed: Floats, threshold: Floats) -> tuple[Floats, Floats
         stroke_px = measure_stroke(((raised > threshold) * 255).astype(np.uint8))
         sigma_px = min(max(sigma_px, SMOOTHING * stroke_px), most_px)
         raised = smooth(unsmoothed, sigma_px)
-        _, threshold = find_threshold(raised)
+        _, threshold = find_threshold(raised, darkness)
         if not _is_specked(raised > threshold):
             break
         sigma_px *= MORE_SMOOTHING
@@ -204,11 +205,12 @@ def _measure_sharpness(raised: Floats, edges: Floats) -> float:
     return float(np.sqrt(edges.max()) * max(SHORT_PX, min(edges.shape)))
 
 
-def find_threshold(raised: Floats) -> tuple[Floats, Floats]:
+def find_threshold(raised: Floats, darkness: float = 1.0) -> tuple[Floats, Floats]:
     """Return the edges, and the level from which a pixel is ink: the mean level of the outlines around it.
 
     An outline lies half-way between ink and paper, however little ink there is on the page. Far from any
-    outline, and at most a factor of 2 below it, the mean of the whole page counts. Both are (height, width).
+    outline, and at most a factor of 2 below it, the mean of the whole page counts. All that is multiplied by
+    `darkness`. Both are (height, width).
     """
     import cv2
 
@@ -225,7 +227,7 @@ def find_threshold(raised: Floats) -> tuple[Floats, Floats]:
         cv2.GaussianBlur(weights, (0, 0), sigma) + total + 1e-6
     )
     threshold = cv2.resize(
-        np.clip(local, whole / 2, whole * 1.25), raised.shape[::-1], interpolation=cv2.INTER_LINEAR
+        darkness * np.clip(local, whole / 2, whole * 1.25), raised.shape[::-1], interpolation=cv2.INTER_LINEAR
     )
     return edges, np.asarray(threshold, np.float32)
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistry.imaging import Box
+from mnistry.looks import FIRST, Look
 from mnistry.pictures import Source, load_colours
 
 if TYPE_CHECKING:
@@ -67,12 +68,14 @@ class Line:
         crowded: whether all marks of the picture were taken for one digit, though they are too many or too
             far apart for one.
         free: where nothing matches the pattern: of each digit, whether it would be accepted without.
+        look: how the page was looked at that says so.
     """
 
     digits: tuple[Digit, ...]
     free_text: str | None = None
     crowded: bool = False
     free: tuple[bool, ...] = ()
+    look: Look = FIRST
 
     @property
     def mismatched(self) -> bool:

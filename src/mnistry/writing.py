@@ -72,13 +72,15 @@ def _flatten(page: Gray, sheet: Sheet) -> tuple[Gray, Homography]:
     return flat if whole else cover_outside(flat, to_page, page.shape), to_page
 
 
-def find_writing(page: Gray, invert: bool | None = None, name: str = "") -> list[list[Mark]]:
-    """Return a page's lines of marks.
+def find_writing(
+    page: Gray, invert: bool | None = None, name: str = "", *, darkness: float = 1.0
+) -> list[list[Mark]]:
+    """Return a page's lines of marks; arguments as for `paper.find_page_ink`.
 
     Raises:
         ImageError: there are none but grain, or more than can be read.
     """
-    marks = find_marks(find_page_ink(page, invert, name), name)
+    marks = find_marks(find_page_ink(page, invert, name, darkness=darkness), name)
     if not marks:
         raise ImageError(
             f"no ink found in {name or 'the picture'}: all that stands out are lines and borders. "

@@ -1,0 +1,111 @@
+"""What is in doubt is looked at again, and what most looks say is taken."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from mnistry import load_mnist, pages, read
+from mnistry.explanation import plot_steps
+from mnistry.looks import FIRST, OTHERS, Look, choose_most, is_settled, look_at
+
+
+def write_on_cheque(seed: int, pattern: float) -> tuple[np.ndarray, str]:
+    """Five MNIST digits on paper with two sets of waves printed on it, `pattern` gray levels dark."""
+    rng = np.random.default_rng(seed)
+    _, test = load_mnist()
+    ink = np.zeros((70, 190), np.float32)
+    labels, left = rng.integers(0, 10, 5), 20
+    for label in labels:
+        image = test.images[rng.choice(np.flatnonzero(test.labels == label))]
+        scale = rng.uniform(1.3, 1.6)
+        large = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+        columns = np.flatnonzero(large.max(axis=0) > 50)
+        large = large[:, columns[0] : columns[-1] + 1].astype(np.float32) / 255
+        top = (len(ink) - len(large)) // 2 + int(rng.integers(-2, 3))
+        field = ink[top : top + len(large), left : left + large.shape[1]]
+        np.maximum(field, large, out=field)
+        left += large.shape[1] + int(rng.integers(2, 6))
+    rows, columns = np.indices(ink.shape, np.float32)
+    waves = np.zeros_like(ink)
+    for turn in rng.uniform(-0.6, 0.6, 2):
+        bend = 3 * np.sin(columns / rng.uniform(20, 40) + rng.uniform(0, 6))
+        across = (rows * np.cos(turn) + columns * np.sin(turn) + bend) / rng.uniform(7, 11)
+        waves = np.maximum(waves, np.clip(1.6 * np.cos(2 * np.pi * across) - 0.6, 0, 1))
+    page = cv2.GaussianBlur(195 - pattern * waves - 95 * ink + rng.normal(0, 3, ink.shape), (0, 0), 0.7)
+    return np.clip(page, 0, 255).astype(np.uint8), "".join(map(str, labels))
+
+
+def count_right(pattern: float) -> int:
+    cheques = [write_on_cheque(seed, pattern) for seed in range(40)]
+    return sum(read(picture).text.replace(" ", "") == text for picture, text in cheques)
+
+
+def test_numbers_on_printed_waves_are_read_more_often_at_several_looks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    several = count_right(45.0)
+    monkeypatch.setattr(pages, "OTHERS", ())
+    assert several >= max(30, count_right(45.0))
+
+
+def test_digits_that_are_sure_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = 255 - np.hstack(
+        [np.pad(load_mnist()[1].images[index], 6) for index in (0, 1, 2, 3)]  # 7 2 1 0
+    )
+    large = cv2.resize(picture, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
+    reading = read(large)
+    assert reading.text.replace(" ", "") == "7210"
+    assert reading.lines[0].look == FIRST
+    monkeypatch.setattr(
+        pages, "look_at", lambda page, look: pytest.fail(look.name) if look != FIRST else page
+    )
+    assert read(large) == reading
+
+
+def test_boxes_and_steps_are_those_of_the_look_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture, text = write_on_cheque(0, 30.0)
+    first = read(picture).lines[0]
+    coarse = Look("again, coarser", size=0.6)
+    monkeypatch.setattr(pages, "FIRST", coarse)
+    (line,) = read(picture).lines
+    assert line.look.size == 0.6
+    assert line.text == first.text == text
+    for digit, other in zip(line.digits, first.digits, strict=True):
+        np.testing.assert_allclose(digit.box, other.box, atol=4)
+    captions = [ax.get_title(loc="left") for ax in plot_steps(picture, [line]).axes]
+    assert any("looked at again, coarser" in caption for caption in captions)
+    assert not any("looked at" in ax.get_title(loc="left") for ax in plot_steps(picture, [first]).axes)
+
+
+def test_looks_are_coarser_and_smoother() -> None:
+    page = np.random.default_rng(0).integers(0, 256, (100, 200), np.uint8)
+    assert look_at(page, FIRST) is page
+    for look in OTHERS:
+        seen = look_at(page, look)
+        assert seen.dtype == np.uint8
+        assert seen.shape == (round(100 * look.size), round(200 * look.size))
+        assert (seen.std() < page.std()) == (look.size < 1 or look.blur > 0)
+
+
+@pytest.mark.parametrize(
+    ("answers", "chosen"),
+    [("abb", 1), ("ab", 0), ("abc", 0), ("abbaa", 0), ("abbcc", 1), ("abcab", 0), ("a", 0)],
+)
+def test_the_answer_given_most_often_is_chosen_and_the_first_of_a_tie(answers: str, chosen: int) -> None:
+    assert choose_most(answers) == chosen
+
+
+def test_it_is_settled_once_most_looks_agree() -> None:
+    assert len(OTHERS) == 4
+    assert [is_settled(answers) for answers in ("a", "ab", "aa", "aab", "aba", "abaa", "abba")] == [
+        False,
+        False,
+        False,
+        False,
+        False,
+        True,
+        False,
+    ]
+    assert is_settled("aaa")
