@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from mnistry import load_mnist, pages, read
+from mnistry import load_mnist, pages, read, voting
 from mnistry.explanation import plot_steps
-from mnistry.looks import FIRST, OTHERS, Look, choose_most, is_settled, look_at
+from mnistry.looks import FIRST, OTHERS, Look, look_at
+from mnistry.voting import choose_most, is_settled
 
 
 def write_on_cheque(seed: int, pattern: float) -> tuple[np.ndarray, str]:
@@ -69,6 +70,7 @@ def test_boxes_and_steps_are_those_of_the_look_that_is_taken(monkeypatch: pytest
     first = read(picture).lines[0]
     coarse = Look("again, coarser", size=0.6)
     monkeypatch.setattr(pages, "FIRST", coarse)
+    monkeypatch.setattr(pages, "OTHERS", ())
     (line,) = read(picture).lines
     assert line.look.size == 0.6
     assert line.text == first.text == text
@@ -77,6 +79,31 @@ def test_boxes_and_steps_are_those_of_the_look_that_is_taken(monkeypatch: pytest
     captions = [ax.get_title(loc="left") for ax in plot_steps(picture, [line]).axes]
     assert any("looked at again, coarser" in caption for caption in captions)
     assert not any("looked at" in ax.get_title(loc="left") for ax in plot_steps(picture, [first]).axes)
+
+
+def test_boxes_are_in_place_where_only_a_part_of_the_page_is_looked_at_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    number, text = write_on_cheque(0, 0.0)
+    picture = np.full((800, 900), 195, np.uint8)
+    picture[350:420, 600:790] = number
+    first = read(picture).lines[0]
+    seen = []
+
+    def look_and_keep(page: np.ndarray, look: Look) -> np.ndarray:
+        seen.append(page.shape)
+        return look_at(page, look)
+
+    monkeypatch.setattr(pages, "look_at", look_and_keep)
+    monkeypatch.setattr(voting, "CERTAIN", 2.0)
+    monkeypatch.setattr(pages, "choose_most", lambda answers: 2)
+    (line,) = read(picture).lines
+    assert line.look == OTHERS[1]
+    assert line.text == first.text == text
+    assert seen[0] == picture.shape
+    assert max(seen[1]) < 400
+    for digit, other in zip(line.digits, first.digits, strict=True):
+        np.testing.assert_allclose(digit.box, other.box, atol=3)
 
 
 def test_looks_are_coarser_and_smoother() -> None:

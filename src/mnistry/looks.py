@@ -1,13 +1,10 @@
 """Several looks at one page: fainter ink counts, or only darker one; coarser, smoother.
 
-What is read at a first look and in doubt is read at others too, and what most of them say is taken: thin and
-faint strokes, and what is printed on the paper, are there at one look and not at another.
+Thin and faint strokes, and what is printed on the paper, are there at one look and not at another.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -51,14 +48,3 @@ def look_at(page: Gray, look: Look) -> Gray:
     if look.blur:
         page = np.asarray(cv2.GaussianBlur(page, (0, 0), look.blur * min(page.shape)), np.uint8)
     return page
-
-
-def is_settled(answers: Sequence[Hashable]) -> bool:
-    """Return whether one of the answers so far is that of most looks, whatever the others will say."""
-    return max(Counter(answers).values()) > (1 + len(OTHERS)) / 2
-
-
-def choose_most(answers: Sequence[Hashable]) -> int:
-    """Return the number of the first answer that is given most often; the first one of all, in a tie."""
-    counts = Counter(answers)
-    return max(range(len(answers)), key=lambda index: (counts[answers[index]], -index))

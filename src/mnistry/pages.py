@@ -17,7 +17,7 @@ from mnistry.decoding import LEAST, Cut, Path, Predict, Segment, classify_segmen
 from mnistry.errors import CrowdedError, ImageError
 from mnistry.imaging import EDGE_LEVEL, Box, center_digit, measure_stroke
 from mnistry.judging import SeeLine, choose, judge_alone
-from mnistry.looks import FIRST, OTHERS, Look, choose_most, is_settled, look_at
+from mnistry.looks import FIRST, OTHERS, Look, look_at
 from mnistry.matching import choose_fitting
 from mnistry.paper import measure_contrast
 from mnistry.patterns import find_matches
@@ -26,6 +26,7 @@ from mnistry.readings import DIGIT_NAMES, NUM_ALTERNATIVES, Digit, Line
 from mnistry.segmentation import MOST_MARKS, Mark, paint_marks
 from mnistry.signs import find_signs, leave_out
 from mnistry.straightening import Strip, straighten
+from mnistry.voting import choose_most, crop, is_doubtful, is_settled, list_accepted
 from mnistry.writing import Homography, Page, find_writing, flatten_pages
 
 MOST_PIXELS = 40_000_000  # of all strips of a page: 1,000 digits have 13,000,000
@@ -35,8 +36,6 @@ MOST_PARTS = 3  # of a broken digit
 WIDEST = 1.3  # of one digit: width per height
 SURE = 0.9  # confidence of a digit that is none's part, where what it would be with the rest is no digit
 WAYS = 16  # to read a line, between which what sees it uncut decides too
-MOST_AGAIN = 24  # marks of a page that is looked at again, as every look takes as long as the first,
-CERTAIN = 0.9  # if there is one that is refused, or accepted with less confidence
 
 
 @dataclass(frozen=True)
@@ -139,32 +138,19 @@ def _read_sheet(page: Page, options: Options, size: tuple[int, int], name: str, 
         raise
     if options.pattern is None:
         check_written(read.lines, size, contrast, name)
-    if single or not _is_doubtful(read.lines):
+    if single or not is_doubtful(read.lines):
         return read
-    looks, answers = [read], [_list_accepted(read.lines)]
+    closer = crop(page, read.found)
+    looks, answers = [read], [list_accepted(read.lines)]
     for look in OTHERS:
         try:
-            looks.append(_look_and_read(page, look, options, size, name))
+            looks.append(_look_and_read(closer, look, options, size, name))
         except ImageError:
             looks.append(_Read([], [], page.to_picture))
-        answers.append(_list_accepted(looks[-1].lines))
+        answers.append(list_accepted(looks[-1].lines))
         if is_settled(answers):
             break
     return looks[choose_most(answers)]
-
-
-def _is_doubtful(lines: Sequence[Line]) -> bool:
-    """Return whether a page has several marks, and not too many, of which one is doubtful."""
-    digits = [digit for line in lines for digit in line.digits]
-    return 1 < len(digits) <= MOST_AGAIN and any(
-        not digit.accepted or digit.confidence < CERTAIN for digit in digits
-    )
-
-
-def _list_accepted(lines: Sequence[Line]) -> tuple[tuple[str, ...], ...]:
-    """Return the accepted digits of each line that has any."""
-    accepted = (tuple(digit.label for digit in line.digits if digit.accepted) for line in lines)
-    return tuple(labels for labels in accepted if labels)
 
 
 def _look_and_read(page: Page, look: Look, options: Options, size: tuple[int, int], name: str) -> _Read:
