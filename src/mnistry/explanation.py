@@ -63,8 +63,9 @@ def plot_steps(
     Raises:
         ImageError: there is no ink.
     """
-    look = lines[0].look if lines else FIRST
-    page = look_at(_find_first(gray, invert), look)
+    pages = [page.gray for page in flatten_pages(gray)]
+    look = lines[0].look if lines and len(pages) == 1 else FIRST
+    page, _ = look_at(_find_first(pages, invert), look)
     flattened = _flatten(page, invert)
     ink = find_page_ink(page, invert, darkness=look.darkness)
     grouped = group_lines(find_marks(ink))
@@ -113,9 +114,8 @@ def plot_first_steps(
     return figure
 
 
-def _find_first(gray: Gray, invert: bool | None) -> Gray:
+def _find_first(pages: Sequence[Gray], invert: bool | None) -> Gray:
     """Return the first page with writing, or, where none has any, the first."""
-    pages = [page.gray for page in flatten_pages(gray)]
     for page in pages if len(pages) > 1 else []:
         try:
             find_writing(page, invert)

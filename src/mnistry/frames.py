@@ -98,7 +98,7 @@ def remove_frames(ink: Gray) -> Gray:
             line = find_lines(alone, 1, 2) if around else None
             if line is None:
                 line = find_lines(alone, 1, 0)
-            if line is not None and (mark & (line == 0)).mean() >= LEAST_CONTENT and _reaches_out(mark, line):
+            if line is not None and (mark & (line == 0)).mean() >= LEAST_CONTENT:
                 full.append((inside, line))
     if not full:
         return ink
@@ -109,12 +109,6 @@ def remove_frames(ink: Gray) -> Gray:
         if any(max(height, other) <= LIKE * min(height, other) for other in heights):
             result[inside][lines > 0] = 0
     return result
-
-
-def _reaches_out(mark: NDArray[np.bool_], line: Gray) -> bool:
-    """Return whether a line goes on where nothing is above or below it, at one end: no feet of digits do."""
-    beside = (mark & (line == 0)).any(axis=0)
-    return not (beside[0] and beside[-1])
 
 
 def _is_written(field: NDArray[np.bool_], lines: Gray) -> bool:

@@ -17,7 +17,7 @@ from mnistry.decoding import LEAST, Cut, Path, Predict, Segment, classify_segmen
 from mnistry.errors import CrowdedError, ImageError
 from mnistry.imaging import EDGE_LEVEL, Box, center_digit, measure_stroke
 from mnistry.judging import SeeLine, choose, judge_alone
-from mnistry.looks import FIRST, OTHERS, Look, look_at
+from mnistry.looks import FIRST, Look, look_at
 from mnistry.matching import choose_fitting
 from mnistry.paper import measure_contrast
 from mnistry.patterns import find_matches
@@ -26,7 +26,14 @@ from mnistry.readings import DIGIT_NAMES, NUM_ALTERNATIVES, Digit, Line
 from mnistry.segmentation import MOST_MARKS, Mark, paint_marks
 from mnistry.signs import find_signs, leave_out
 from mnistry.straightening import Strip, straighten
-from mnistry.voting import choose_most, crop, is_doubtful, is_settled, list_accepted
+from mnistry.voting import (
+    MOST_AGAIN,
+    choose_most,
+    is_doubtful,
+    is_settled,
+    list_accepted,
+    list_looks,
+)
 from mnistry.writing import Homography, Page, find_writing, flatten_pages
 
 MOST_PIXELS = 40_000_000  # of all strips of a page: 1,000 digits have 13,000,000
@@ -82,7 +89,7 @@ def read_page(
     Raises:
         ImageError: no ink is found.
     """
-    return [line for page in _read_pages(gray, options, size, name, single=False) for line in page.lines]
+    return [line for page in _read_pages(gray, options, size, name, MOST_AGAIN) for line in page.lines]
 
 
 class _Read(NamedTuple):
@@ -94,9 +101,11 @@ class _Read(NamedTuple):
 
 
 def _read_pages(
-    gray: Gray, options: Options, size: tuple[int, int] | None, name: str, *, single: bool
+    gray: Gray, options: Options, size: tuple[int, int] | None, name: str, most_again: int = 0
 ) -> list[_Read]:
     """Return what was read of each sheet in a picture that has any writing; the others are left out.
+
+    What is doubtful is looked at again, where sheets have so many marks together, at most.
 
     Raises:
         CrowdedError: one sheet has more marks than a page of digits, or all together have.
@@ -107,7 +116,8 @@ def _read_pages(
     errors: list[ImageError] = []
     for page in flatten_pages(gray, size):
         try:
-            read.append(_read_sheet(page, options, size, name, single=single))
+            read.append(_read_sheet(page, options, size, name, most_again))
+            most_again -= _count_marks(read[-1].lines)
         except CrowdedError:
             raise
         except ImageError as error:
@@ -122,10 +132,10 @@ def _read_pages(
     return read
 
 
-def _read_sheet(page: Page, options: Options, size: tuple[int, int], name: str, *, single: bool) -> _Read:
+def _read_sheet(page: Page, options: Options, size: tuple[int, int], name: str, most: int) -> _Read:
     """Return what was read of one sheet; errors as for `find_writing`, and where nobody has written.
 
-    Where that is doubtful, and not known to be a `single` digit, it is what most of several looks say.
+    Where that is doubtful, and there are at most so many marks, it is what several looks say most often.
     """
 
     def contrast() -> float:
@@ -138,25 +148,24 @@ def _read_sheet(page: Page, options: Options, size: tuple[int, int], name: str, 
         raise
     if options.pattern is None:
         check_written(read.lines, size, contrast, name)
-    if single or not is_doubtful(read.lines):
+    if not is_doubtful(read.lines, most):
         return read
-    closer = crop(page, read.found)
-    looks, answers = [read], [list_accepted(read.lines)]
-    for look in OTHERS:
+    reads, answers = [read], [list_accepted(read.lines)]
+    for look in list_looks(page.gray, read.found):
         try:
-            looks.append(_look_and_read(closer, look, options, size, name))
+            seen = _look_and_read(page, look, options, size, name)
         except ImageError:
-            looks.append(_Read([], [], page.to_picture))
-        answers.append(list_accepted(looks[-1].lines))
+            continue
+        reads.append(seen)
+        answers.append(list_accepted(seen.lines))
         if is_settled(answers):
             break
-    return looks[choose_most(answers)]
+    return reads[choose_most(answers)]
 
 
 def _look_and_read(page: Page, look: Look, options: Options, size: tuple[int, int], name: str) -> _Read:
     """Return what one look at a sheet says; errors as for `find_writing`."""
-    gray = look_at(page.gray, look)
-    to_page = np.diag([page.gray.shape[1] / gray.shape[1], page.gray.shape[0] / gray.shape[0], 1.0])
+    gray, to_page = look_at(page.gray, look)
     to_picture = page.to_picture @ to_page
     found = find_writing(gray, options.invert, name, darkness=look.darkness)
     lines = _read_lines(found, options, to_picture, size, name)
@@ -271,7 +280,7 @@ def read_single(gray: Gray, options: Options, *, size: tuple[int, int] | None = 
     accepted beside marks that are not, if there is just one.
     """
     size = size or (gray.shape[0], gray.shape[1])
-    pages = _read_pages(gray, options, size, name, single=True)
+    pages = _read_pages(gray, options, size, name)
     lines, found, to_picture = next((page for page in pages if _count_accepted(page.lines)), pages[0])
     if _count_marks(lines) == 1:
         return lines[0]

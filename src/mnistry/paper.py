@@ -69,7 +69,7 @@ def find_page_ink(gray: Gray, invert: bool | None = None, name: str = "", *, dar
 
     raised, threshold, sharpness = _even_out(gray, invert, darkness)
     (ground, grain), middle = _measure_grain(raised, threshold), float(np.median(sample(threshold)))
-    contrast = 2 * middle
+    contrast = 2 * middle / darkness
     other = ", or pass --invert or --no-invert" if invert is None else ""
     highest = float(np.percentile(sample(smooth(raised)), HIGHEST))
     if sharpness < LEAST_SHARPNESS * max(contrast, highest):

@@ -75,7 +75,7 @@ class Line:
     free_text: str | None = None
     crowded: bool = False
     free: tuple[bool, ...] = ()
-    look: Look = FIRST
+    look: Look = field(default=FIRST, repr=False, compare=False)
 
     @property
     def mismatched(self) -> bool:
