@@ -324,6 +324,20 @@ def test_a_filled_shape_is_no_digit_and_thick_digits_are() -> None:
     assert read(write("5371", thickness=24)).replace(" ", "") == "5371"
 
 
+@pytest.mark.parametrize(
+    ("others", "seen", "accepted"), [(3, 0.95, True), (3, 0.5, False), (1, 0.95, False), (0, 0.95, False)]
+)
+def test_a_thick_digit_among_others_that_is_surely_seen_is_no_filled_shape(
+    others: int, seen: float, accepted: bool
+) -> None:
+    filled = np.zeros((28, 28), np.uint8)
+    filled[4:24, 8:20] = 255
+    assert is_solid(filled)
+    thick = Segment(0, 1, (0, 32, 40, 64), filled, np.full(10, 0.99) * (np.arange(10) == 8), True, 8, seen)
+    line = [_letter(index, 0.95) for index in range(1, 1 + others)]
+    assert accept(Path((thick, *line), 0.0), 0.0) == [accepted] + others * [True]
+
+
 @pytest.mark.parametrize(("apart_px", "text"), [(34, "88"), (None, "")])
 def test_two_digits_that_touch_are_read_where_nothing_else_is(apart_px: int | None, text: str) -> None:
     """They are one mark, which is no digit; a drawing as wide is refused."""

@@ -24,7 +24,7 @@ WORD_PORTION = 0.4  # and so many are together with the doubts about the others;
 BESIDE_LETTERS = 0.65  # geometric mean of probabilities, from which a word beside one of letters is none
 VOUCHED = (0.85, 0.999)  # probability of each of its digits, for who sees the line uncut, from which it is no
 # word: where at most half of its marks are no digit, as in a sum, and where more are; and of a digit among
-# others from which its strokes may be thick
+# others, from which that may be as thick as a filled shape
 
 
 def accept(path: Path, threshold: float) -> list[bool]:
@@ -32,7 +32,7 @@ def accept(path: Path, threshold: float) -> list[bool]:
 
     It is where a digit is likelier than none, reaches the threshold and is made of strokes. In the company
     of at least COMPANY accepted digits, which are most of the line, it may be COMPANY_ODDS times less likely,
-    and of a filled shape where who sees the line uncut is sure of it.
+    and need not be made of strokes where who sees the line uncut is sure of it.
     And in a word of letters none is, unless who sees the line uncut is sure of it: the l of "hello" is no 1.
     """
     confident = [segment.digit and segment.confidence >= segment.none for segment in path.segments]

@@ -105,7 +105,7 @@ def _read_pages(
 ) -> list[_Read]:
     """Return what was read of each sheet in a picture that has any writing; the others are left out.
 
-    What is doubtful is looked at again, where sheets have so many marks together, at most.
+    What is doubtful is looked at again, where the sheets have at most `most_again` marks together.
 
     Raises:
         CrowdedError: one sheet has more marks than a page of digits, or all together have.
@@ -135,7 +135,7 @@ def _read_pages(
 def _read_sheet(page: Page, options: Options, size: tuple[int, int], name: str, most: int) -> _Read:
     """Return what was read of one sheet; errors as for `find_writing`, and where nobody has written.
 
-    Where that is doubtful, and there are at most so many marks, it is what several looks say most often.
+    Where that is doubtful, and of at most so many marks, it is what several looks say most often.
     """
 
     def contrast() -> float:
