@@ -15,14 +15,15 @@ from mnistry.blanks import check_crowd, check_written
 from mnistry.cutting import Piece, cut_pieces
 from mnistry.decoding import LEAST, Cut, Path, Predict, Segment, classify_segments, find_paths
 from mnistry.errors import CrowdedError, ImageError
-from mnistry.imaging import EDGE_LEVEL, Box, center_digit, measure_stroke
+from mnistry.imaging import center_digit, measure_stroke
 from mnistry.judging import SeeLine, choose, judge_alone
 from mnistry.looks import FIRST, Look, look_at
 from mnistry.matching import choose_fitting
 from mnistry.paper import measure_contrast
 from mnistry.patterns import find_matches
 from mnistry.pictures import Gray
-from mnistry.readings import DIGIT_NAMES, NUM_ALTERNATIVES, Digit, Line
+from mnistry.placing import to_digit
+from mnistry.readings import DIGIT_NAMES, Digit, Line
 from mnistry.segmentation import MOST_MARKS, Mark, paint_marks
 from mnistry.signs import find_signs, leave_out
 from mnistry.straightening import Strip, straighten
@@ -38,7 +39,6 @@ from mnistry.writing import Homography, Page, find_writing, flatten_pages
 
 MOST_PIXELS = 40_000_000  # of all strips of a page: 1,000 digits have 13,000,000
 MOST_PIECES = 5000  # of a page: 1,000 digits have 3,600
-ROUNDING = 1e-6  # pixels
 MOST_PARTS = 3  # of a broken digit
 WIDEST = 1.3  # of one digit: width per height
 SURE = 0.9  # confidence of a digit that is none's part, where what it would be with the rest is no digit
@@ -200,7 +200,7 @@ def _read_lines(
 
     def describe(path: Path, strip: Strip, accepted: Sequence[bool]) -> tuple[Digit, ...]:
         return tuple(
-            _to_digit(segment, strip, to_picture, size, accept, options.class_names)
+            to_digit(segment, strip, to_picture, size, accept, options.class_names)
             for segment, accept in zip(path.segments, accepted, strict=True)
         )
 
@@ -290,7 +290,7 @@ def read_single(gray: Gray, options: Options, *, size: tuple[int, int] | None = 
     digits = [digit for line in lines for digit in line.digits if digit.accepted]
     if len(digits) == 1 and not accepted:
         return Line(tuple(digits))
-    digit = _to_digit(path.segments[0], strip, to_picture, size, accepted, options.class_names)
+    digit = to_digit(path.segments[0], strip, to_picture, size, accepted, options.class_names)
     count = _count_marks(lines)
     return Line((digit,), crowded=count > MOST_PARTS or (count > 1 and _is_wide(path)))
 
@@ -329,41 +329,3 @@ def _see_whole(marks: Sequence[Mark], predict: Predict) -> tuple[Path, Strip]:
     segment = Segment(0, 1, (0, 0, ink.shape[1], ink.shape[0]), image, probabilities)
     strip = Strip(ink, np.array([[1.0, 0.0, left], [0.0, 1.0, top]]))
     return Path((segment,), -math.log(max(LEAST, segment.confidence))), strip
-
-
-def _to_digit(
-    segment: Segment,
-    strip: Strip,
-    to_picture: Homography,
-    shape: tuple[int, ...],
-    accepted: bool,
-    class_names: Sequence[str],
-) -> Digit:
-    others = [
-        (class_names[index], float(segment.probabilities[index]))
-        for index in np.argsort(-segment.probabilities, kind="stable")
-        if index != segment.answer
-    ]
-    return Digit(
-        label=class_names[segment.answer],
-        box=box_on_page(segment, strip, to_picture, shape),
-        confidence=segment.confidence,
-        alternatives=tuple(others[:NUM_ALTERNATIVES]),
-        accepted=accepted,
-        image=segment.image,
-    )
-
-
-def box_on_page(segment: Segment, strip: Strip, to_picture: Homography, shape: tuple[int, ...]) -> Box:
-    """Return the upright box in the full picture around the ink of a segment of the strip."""
-    x, y, width, height = segment.box
-    rows, columns = np.nonzero(strip.ink[y : y + height, x : x + width] >= EDGE_LEVEL)
-    if len(rows) == 0:
-        rows, columns = np.array([0, height - 1]), np.array([0, width - 1])
-    corners = [(columns + x + right, rows + y + down) for right in (0, 1) for down in (0, 1)]
-    points = np.vstack([np.hstack(corners), np.ones(4 * len(rows))])
-    across, down, depth = to_picture @ np.vstack([strip.to_page, (0.0, 0.0, 1.0)]) @ points
-    places = np.array([across / depth, down / depth])
-    low = np.floor(places.min(axis=1) + ROUNDING).astype(int).clip(0)
-    high = np.minimum(np.ceil(places.max(axis=1) - ROUNDING).astype(int), (shape[1], shape[0]))
-    return int(low[0]), int(low[1]), int(max(1, high[0] - low[0])), int(max(1, high[1] - low[1]))

@@ -1,0 +1,61 @@
+"""What is said of a segment of a line: which digit it is, and where in the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mnistry.decoding import Segment
+from mnistry.imaging import EDGE_LEVEL, Box
+from mnistry.readings import NUM_ALTERNATIVES, Digit
+from mnistry.straightening import Strip
+from mnistry.writing import Homography
+
+ROUNDING = 1e-6  # pixels
+
+
+def to_digit(
+    segment: Segment,
+    strip: Strip,
+    to_picture: Homography,
+    shape: tuple[int, ...],
+    accepted: bool,
+    class_names: Sequence[str],
+) -> Digit:
+    """Return the digit that a segment of a strip is, or the mark that is refused; arguments also as below."""
+    others = [
+        (class_names[index], float(segment.probabilities[index]))
+        for index in np.argsort(-segment.probabilities, kind="stable")
+        if index != segment.answer
+    ]
+    return Digit(
+        label=class_names[segment.answer],
+        box=box_on_page(segment, strip, to_picture, shape),
+        confidence=segment.confidence,
+        alternatives=tuple(others[:NUM_ALTERNATIVES]),
+        accepted=accepted,
+        image=segment.image,
+    )
+
+
+def box_on_page(segment: Segment, strip: Strip, to_picture: Homography, shape: tuple[int, ...]) -> Box:
+    """Return the upright box in the full picture around the ink of a segment of the strip.
+
+    Args:
+        segment: what it is around.
+        strip: of the line.
+        to_picture: from the page's (x, y, 1) to the picture's.
+        shape: (height, width) of the picture, in pixels.
+    """
+    x, y, width, height = segment.box
+    rows, columns = np.nonzero(strip.ink[y : y + height, x : x + width] >= EDGE_LEVEL)
+    if len(rows) == 0:
+        rows, columns = np.array([0, height - 1]), np.array([0, width - 1])
+    corners = [(columns + x + right, rows + y + down) for right in (0, 1) for down in (0, 1)]
+    points = np.vstack([np.hstack(corners), np.ones(4 * len(rows))])
+    across, down, depth = to_picture @ np.vstack([strip.to_page, (0.0, 0.0, 1.0)]) @ points
+    places = np.array([across / depth, down / depth])
+    low = np.floor(places.min(axis=1) + ROUNDING).astype(int).clip(0)
+    high = np.minimum(np.ceil(places.max(axis=1) - ROUNDING).astype(int), (shape[1], shape[0]))
+    return int(low[0]), int(low[1]), int(max(1, high[0] - low[0])), int(max(1, high[1] - low[1]))
