@@ -116,3 +116,89 @@ def test_a_long_line_is_looked_at_once(monkeypatch):
             cv2.ellipse(page, (x + 8, 60), (10, 22), 0, 0, 360, 0, 4, cv2.LINE_AA)
     assert len(read(page).text) > 60
     assert len(measured) <= 1
+
+
+def write_hand(digits, row: str, seed: int, bow: float = 0.12) -> NDArray[np.uint8]:
+    """Return a row of MNIST digits, 1s among them, with brackets, dashes and gaps, by one pen."""
+    rng = np.random.default_rng(seed)
+    page, x = np.full((170, 150 + 75 * len(row)), 255, np.uint8), 40.0
+    along = np.linspace(-1, 1, 20)
+    for character in row:
+        if character in "()":
+            way = 1 if character == "(" else -1
+            points = np.column_stack([x + 12 - way * 90 * bow * (1 - along**2) * way**2, 80 + 48 * along])
+            if way < 0:
+                points[:, 0] = x + 90 * bow * (1 - along**2)
+            cv2.polylines(page, [np.rint(points * 16).astype(np.int32)], False, 0, 7, cv2.LINE_AA, 4)
+            x += 34
+        elif character == "-":
+            cv2.line(page, (round(x), 82), (round(x) + 34, 80), 0, 7, cv2.LINE_AA)
+            x += 48
+        elif character == " ":
+            x += 55
+        else:
+            image = digits.images[rng.choice(np.flatnonzero(digits.labels == int(character)))]
+            large = cv2.resize(image, (126, 126), interpolation=cv2.INTER_CUBIC)
+            columns = np.flatnonzero(large.max(axis=0) > 60)
+            large = large[:, columns[0] : columns[-1] + 1]
+            field = page[18:144, round(x) : round(x) + large.shape[1]]
+            np.minimum(field, 255 - large, out=field)
+            x += large.shape[1] + 14
+    return page
+
+
+@pytest.mark.parametrize(("row", "text"), [("(52)", "52"), ("(089) 42", "089 42"), ("3-(7-2)", "3 7 2")])
+def test_brackets_around_digits_are_no_ones(digits, row, text):
+    texts = [read(write_hand(digits, row, seed)).text for seed in range(10)]
+    assert texts.count(text) >= 7, texts
+
+
+def test_brackets_behind_the_numbers_of_a_list_are_no_ones(digits):
+    right = 0
+    for seed in range(6):
+        rows = [write_hand(digits, row, 10 * seed + int(row[0]), 0.07) for row in ("2) 45", "3) 80", "4) 9")]
+        width = max(row.shape[1] for row in rows)
+        page = np.vstack(
+            [np.pad(row, ((0, 0), (0, width - row.shape[1])), constant_values=255) for row in rows]
+        )
+        right += read(page).text == "2 45\n3 80\n4 9"
+    assert right >= 4
+
+
+def test_numbers_that_end_in_a_one_and_do_not_count_on_are_no_list(digits):
+    rows = [write_hand(digits, row, seed) for seed, row in enumerate(("51 45", "31 80", "91 97"))]
+    assert [line.text.replace(" ", "") for line in read(np.vstack(rows)).lines] == ["5145", "3180", "9197"]
+
+
+def test_ones_stay_ones_however_hands_bow_them(digits):
+    ones = digits.images[digits.labels == 1]
+    bows = [signs.measure_bow(cv2.resize(one, (84, 84), interpolation=cv2.INTER_CUBIC)) for one in ones]
+    assert np.mean(np.abs(bows) >= signs.BOW) < 0.005
+    assert np.mean(np.abs(bows) >= signs.BOW_OF_PAIR) < 0.1
+
+
+@pytest.mark.parametrize("way", [-1, 1])
+def test_the_bow_of_an_arc_is_measured(way):
+    ink, along = np.zeros((120, 100), np.uint8), np.linspace(-1, 1, 30)
+    points = np.column_stack([50 - way * 15 * (1 - along**2), 60 + 50 * along])
+    cv2.polylines(ink, [np.rint(points * 16).astype(np.int32)], False, 255, 8, cv2.LINE_AA, 4)
+    assert signs.measure_bow(ink) == pytest.approx(way * 0.15, abs=0.03)
+    corner = np.array([[50 + way * 30, 10], [50 - way * 30, 60], [50 + way * 30, 110]])
+    assert signs.measure_bow(cv2.polylines(np.zeros_like(ink), [corner], False, 255, 8)) == 0
+
+
+def test_a_dash_between_digits_is_in_none_of_them_and_parts_them(digits):
+    parted = 0
+    for seed in range(10):
+        (line,) = read(write_hand(digits, "42-75", seed)).lines
+        parted += line.text == "42 75"
+    assert parted >= 8
+
+
+def test_a_slash_between_digits_that_leans_far_is_no_one(digits):
+    page = write_hand(digits, "6  4", 3)
+    inked = np.flatnonzero((page < 128).any(axis=0))
+    last = int(np.diff(inked).argmax())  # before the gap
+    middle = int(inked[last : last + 2].mean())
+    cv2.line(page, (middle - 34, 132), (middle + 34, 26), 0, 7, cv2.LINE_AA)
+    assert read(page).text == "6 4"

@@ -25,7 +25,7 @@ from mnistry.pictures import Gray
 from mnistry.placing import to_digit
 from mnistry.readings import DIGIT_NAMES, Digit, Line
 from mnistry.segmentation import MOST_MARKS, Mark, paint_marks
-from mnistry.signs import find_signs, leave_out
+from mnistry.signs import find_list_brackets, find_signs, leave_out
 from mnistry.straightening import Strip, straighten
 from mnistry.voting import (
     MOST_AGAIN,
@@ -185,8 +185,9 @@ def _read_lines(
     lines: list[Cut] = list(zip(pieces, offered, widths, strict=True))
     inks = [strip.ink for strip in strips]
     paths = [_find_path(line, ink, options) for line, ink in zip(lines, inks, strict=True)]
+    listed = find_list_brackets(paths, lines)
     for index, path in enumerate(paths):
-        signs = find_signs(path, lines[index], inks[index])
+        signs = [*find_signs(path, lines[index], inks[index]), *listed.get(index, [])]
         if signs:
             lines[index], inks[index] = leave_out(signs, lines[index], inks[index])
             paths[index] = _find_path(lines[index], inks[index], options)
