@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +25,12 @@ WIDER = 1.8  # if it is so many times the median gap of a line whose
 FEW_GAPS = 3  # or more gaps are all larger than
 LOOSE_GAP = 0.25
 NARROW = 0.5  # of that height: what is less wide counts as so wide
-LARGE = 0.5  # of that height: what is less high and less wide and refused is a dot
+LARGE = 0.5  # of that height: what is less high and less wide and refused is a dot, of which one above the
+# other are a sign, and so is
+DASH = 0.3, 0.6  # what is so wide, of that height, and so high at most, of its width
+SIGN_GAP = 0.45  # between digits with a sign between them
+GROUP_GAP, GROUP_TIMES = 0.5, 2.5  # so wide, and so many times the widest of all that are narrower,
+LEAST_GAP = 0.12  # or of this, is a gap between groups of digits
 
 
 @dataclass(frozen=True)
@@ -86,26 +92,33 @@ class Line:
     def text(self) -> str:
         """The accepted digits in one string, with a space where a gap is wide or names are long.
 
-        Where digits stand far apart all along the line, only a gap wider than the others is one, or one in
-        which something refused stands that is no dot. A thin 1 counts as wide as others, or evenly written
-        digits would have wide gaps beside it.
+        Where digits stand far apart all along the line, only a gap wider than the others is one. A sign parts
+        digits, too, but a point or a comma. A thin 1 counts as wide as others, or evenly written digits would
+        have wide gaps beside it.
         """
         accepted = [digit for digit in self.digits if digit.accepted]
         if not accepted:
             return ""
         long_names = any(len(digit.label) > 1 for digit in accepted)
-        height = float(np.median([digit.box[3] for digit in accepted]))
-        large = [digit for digit in self.digits if digit.accepted or max(digit.box[2:]) > LARGE * height]
-        places = [place for place, digit in enumerate(large) if digit.accepted]
-        lacking = [max(0.0, NARROW * height - digit.box[2]) / 2 for digit in accepted]
-        gaps = np.array([right.box[0] - left.box[0] - left.box[2] for left, right in pairwise(accepted)])
-        closer = gaps - np.array([left + right for left, right in pairwise(lacking)])
-        beside = np.array([right == left + 1 for left, right in pairwise(places)], np.bool_)
-        apart = _find_wide(gaps, height, beside) & _find_wide(closer, height, beside)
         text = accepted[0].label
-        for digit, wide in zip(accepted[1:], apart.tolist(), strict=True):
+        for digit, wide in zip(accepted[1:], self._find_spaces(accepted), strict=True):
             text += (" " if wide or long_names else "") + digit.label
         return text
+
+    def _find_spaces(self, accepted: Sequence[Digit]) -> list[bool]:
+        """Return which gaps between accepted digits are spaces."""
+        height = float(np.median([digit.box[3] for digit in accepted]))
+        boxes = np.array([digit.box for digit in accepted], np.float64)
+        gaps = boxes[1:, 0] - (boxes[:-1, 0] + boxes[:-1, 2])
+        lacking = (NARROW * height - boxes[:, 2]).clip(0) / 2
+        closer = gaps - lacking[:-1] - lacking[1:]
+        places = [place for place, digit in enumerate(self.digits) if digit.accepted]
+        between = [self.digits[left + 1 : right] for left, right in pairwise(places)]
+        signs = np.array([_is_sign(marks, height) for marks in between], np.bool_)
+        bare = np.array([not marks for marks in between], np.bool_)
+        spaces = _find_wide(gaps, height) & _find_wide(closer, height)
+        spaces |= bare & _find_groups(closer, height)
+        return [bool(space) for space in spaces | signs & (gaps > SIGN_GAP * height)]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the line and its digits, ready for JSON."""
@@ -113,14 +126,35 @@ class Line:
         return {"text": self.text, **free, "digits": [digit.to_dict() for digit in self.digits]}
 
 
-def _find_wide(
-    gaps: NDArray[np.floating[Any]], height: float, beside: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
-    """Return which gaps of a line are spaces; `beside` where nothing refused stands in them."""
-    wide = WIDE_GAP * height
+def _find_wide(gaps: NDArray[np.floating[Any]], height: float) -> NDArray[np.bool_]:
+    """Return which gaps of a line are as wide as spaces, by themselves and among the others."""
     loose = len(gaps) >= FEW_GAPS and float(gaps.min()) > LOOSE_GAP * height
-    usual = max(wide, WIDER * float(np.median(gaps))) if loose else wide
-    return np.asarray(gaps > np.where(beside, usual, wide), np.bool_)
+    usual = WIDER * float(np.median(gaps)) if loose else 0.0
+    return np.asarray(gaps > max(WIDE_GAP * height, usual), np.bool_)
+
+
+def _find_groups(gaps: NDArray[np.floating[Any]], height: float) -> NDArray[np.bool_]:
+    """Return which gaps of a line part groups of digits: less wide ones, but most gaps are far narrower."""
+    narrow = gaps[gaps < GROUP_GAP * height]
+    if 2 * len(narrow) < len(gaps) or not len(narrow):
+        return np.zeros(len(gaps), np.bool_)
+    usual = max(float(narrow.max()), LEAST_GAP * height)
+    return np.asarray(gaps >= max(GROUP_GAP * height, GROUP_TIMES * usual), np.bool_)
+
+
+def _is_sign(marks: Sequence[Digit], height: float) -> bool:
+    """Return whether what is refused between two digits of this height is a sign, and no point or comma.
+
+    Such as a large mark, a dash, or points above each other.
+    """
+    boxes = [mark.box for mark in marks]
+    large = any(max(box[2:]) > LARGE * height for box in boxes)
+    dash = any(box[2] >= DASH[0] * height and box[3] <= DASH[1] * box[2] for box in boxes)
+    stacked = any(
+        min(one[0] + one[2], other[0] + other[2]) > max(one[0], other[0])
+        for one, other in combinations(boxes, 2)
+    )
+    return large or dash or stacked
 
 
 @dataclass(frozen=True)
