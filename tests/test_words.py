@@ -15,6 +15,12 @@ def test_letters_like_digits_in_a_word_beside_a_number_are_refused(word: str, sc
     assert read(write_rows([(word, "47358", 330)], 170, scale)).text.replace(" ", "") == "47358"
 
 
+@pytest.mark.parametrize("word", ["Tel", "Nil", "ill"])
+def test_a_bar_in_a_word_of_letters_is_no_one(word: str) -> None:
+    assert read(write_rows([(word, "", 0)], 170, 1.6)).text == ""
+    assert read(write_rows([(word, "47358", 330)], 170, 1.6)).text.replace(" ", "") == "47358"
+
+
 def test_a_pattern_takes_its_number_alone_out_of_an_address() -> None:
     rows = [("Anna Lee", "", 0), ("Hill Road", "", 0), ("Boston", "", 0), ("", "52417", 30)]
     page = write_rows(rows, 560, 2.0)

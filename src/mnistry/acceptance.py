@@ -20,6 +20,7 @@ WORD_GAP = 0.6  # digits' heights, between words
 LETTERS = 3  # so many marks
 LETTER_PORTION = 0.45  # of at least this portion of the highest one's height may be a word,
 REFUSED_PORTION = 0.2  # and are if this portion of them is no digit
+JOINED = 1.15  # digits' heights: what is refused and so broad is two letters,
 WORD_PORTION = 0.4  # and so many are together with the doubts about the others;
 BESIDE_LETTERS = 0.65  # geometric mean of probabilities, from which a word beside one of letters is none
 VOUCHED = (0.85, 0.999)  # probability of each of its digits, for who sees the line uncut, from which it is no
@@ -56,6 +57,15 @@ def accept(path: Path, threshold: float) -> list[bool]:
     ]
     if sum(map(len, letters)) > LETTERS:  # and not a number that is torn
         letters += [word for word in words if _is_doubtful([path.segments[index] for index in word])]
+    letters += [
+        word
+        for word in words
+        if len(words) > 1
+        and _is_unit(
+            [path.segments[index] for index in word],
+            [confident[index] or accepted[index] for index in word],
+        )
+    ]
     refused = {index for word in letters for index in word}
     return [answer and index not in refused for index, answer in enumerate(accepted)]
 
@@ -92,12 +102,31 @@ def _is_of_letters(word: Sequence[Segment], likely: Sequence[bool]) -> bool:
         for segment, answer in zip(word, likely, strict=True)
         if segment.box[3] >= least and segment.confidence > 0
     ]
-    refused = sum(not answer for _, answer in large)
+    refused = sum(1 + segment.box[2] // (JOINED * STRIP_PX) for segment, answer in large if not answer)
+    marks = refused + sum(answer for _, answer in large)
     doubts = refused + sum(1 - segment.seen for segment, answer in large if answer and segment.seen)
-    seen = [segment.seen for segment, answer in zip(word, likely, strict=True) if answer]
-    sure = bool(seen) and min(seen) >= VOUCHED[2 * refused > len(large)]
-    few = len(large) < LETTERS or refused < REFUSED_PORTION * len(large)
-    return not few and not sure and doubts >= WORD_PORTION * len(large)
+    strict = 2 * refused > marks
+    # Beside so many letters a bar may be one, too.
+    seen = [
+        0.0 if strict and segment.box[3] >= BAR * segment.box[2] else segment.seen
+        for segment, answer in zip(word, likely, strict=True)
+        if answer
+    ]
+    sure = bool(seen) and min(seen) >= VOUCHED[strict]
+    few = marks < LETTERS or refused < REFUSED_PORTION * marks
+    return not few and not sure and doubts >= WORD_PORTION * marks
+
+
+def _is_unit(word: Sequence[Segment], likely: Sequence[bool]) -> bool:
+    """Return whether of two marks the first is no digit and the other doubtful, as of kg."""
+    least = LETTER_PORTION * max(segment.box[3] for segment in word)
+    large = [
+        (segment, answer)
+        for segment, answer in zip(word, likely, strict=True)
+        if segment.box[3] >= least and segment.confidence > 0
+    ]
+    answers = [answer for _, answer in large]
+    return answers == [False, True] and _is_doubtful([large[1][0]])
 
 
 def split_words(boxes: Sequence[Box], gap: float = WORD_GAP) -> list[list[int]]:
