@@ -510,3 +510,32 @@ def test_what_is_too_short_for_the_digits_of_a_line_decides_nothing() -> None:
     (line,) = pages.read_page(write("1234"), pages.Options(match, see_line=look))
     assert line.text == alone.text == "1234"
     assert [digit.confidence for digit in line.digits] == [digit.confidence for digit in alone.digits]
+
+
+def write_below(text: str, portion: float) -> NDArray[np.uint8]:
+    """Return a page with a large 58 by a hand of MNIST, and text below it, so much smaller."""
+    _, test = mnistry.load_mnist()
+    page, top = np.full((420, 420), 255, np.uint8), 20
+    for row, size in (("58", 180), (text, round(180 * portion))):
+        for place, character in enumerate(row):
+            left = 30 + round(0.72 * size * place)
+            if character.isdigit():
+                image = test.images[np.flatnonzero(test.labels == int(character))[3]]
+                large = cv2.resize(image, (size, size), interpolation=cv2.INTER_CUBIC)
+                field = page[top : top + size, left : left + size]
+                np.minimum(field, 255 - large, out=field)
+            else:
+                scale = size / 36
+                cv2.putText(page, character, (left, top + size), cv2.FONT_HERSHEY_SIMPLEX, scale, 0, 3)
+        top = 260
+    return page
+
+
+@pytest.mark.parametrize("portion", [0.45, 0.33, 0.25])
+def test_a_line_of_far_smaller_digits_is_read(portion: float) -> None:
+    assert mnistry.read(write_below("4710", portion)).text.replace(" ", "") == "58\n4710"
+
+
+def test_small_marks_that_are_no_sure_digits_are_no_line() -> None:
+    reading = mnistry.read(write_below("kfm", 0.25))
+    assert [line.text.replace(" ", "") for line in reading.lines] == ["58"]

@@ -22,14 +22,17 @@ BROKEN_HEIGHT = 1.25  # times as high as those beside it is a digit in two parts
 NEAR = 0.1  # of their height apart, from side to side; one whose stem is torn off, from top to bottom,
 STEM = 0.3  # and at most so wide is that
 MOST_MERGED = 100  # lines of a page that are compared with each other for that
+FEW_SMALL, MOST_SMALL = 2, 60  # marks too small for the other lines that may be lines of their own,
+SMALL_PX, SMALL_ALIKE = 12, 1.6  # where they are so high, and hardly differ in that
 
 
 def group_lines(marks: Sequence[Mark]) -> list[list[Mark]]:
     """Return the marks line by line, from top to bottom, each from left to right.
 
     Where all lines rise or fall alike, they are made level first. A mark joins the line whose last marks it
-    stands beside; small marks (dots, dashes, parts of broken strokes) join the nearest line afterwards. What
-    is less than LEAST_HEIGHT_PX high everywhere is no line: grain, or what is left of a printed one.
+    stands beside; small marks (dots, dashes, parts of broken strokes) join the nearest line afterwards. Of
+    what is far from all some may be lines of small digits. What is less than LEAST_HEIGHT_PX high everywhere
+    is no line: grain, or what is left of a printed one.
     """
     if not marks:
         return []
@@ -73,7 +76,7 @@ def _group_level(marks: Sequence[Mark], typical: float) -> list[list[Mark]]:
         spans[number, 1] = statistics.median(other.bottom for other in nearest[number])
     small = [mark for mark in marks if mark.box[3] < SMALL_PORTION * typical]
     lines = _merge_lines(lines, np.array([mark.box for mark in small], np.int64).reshape(-1, 4))
-    _add_small(lines, small)
+    lines += _group_small(_add_small(lines, small))
     for line in lines:
         line.sort(key=lambda mark: mark.box[0] + mark.box[2] / 2)
     return sorted(lines, key=lambda line: float(np.mean([mark.box[1] + mark.box[3] / 2 for mark in line])))
@@ -162,8 +165,22 @@ def _find_parts(box: Box, others: NDArray[np.int64], height_px: float) -> NDArra
     return np.asarray(others[shared >= -NEAR * height_px], np.int64)
 
 
-def _add_small(lines: Sequence[list[Mark]], small: Sequence[Mark]) -> None:
-    """Let each small mark join the line of the nearest mark, if that is near.
+def _group_small(marks: Sequence[Mark]) -> list[list[Mark]]:
+    """Return the lines of marks that are too small for the others, but alike and not many."""
+    high = [mark for mark in marks if mark.box[3] >= SMALL_PX]
+    if not FEW_SMALL <= len(high) <= MOST_SMALL:
+        return []
+    lines = _group_level(high, find_typical_height(np.array([mark.box for mark in high], np.int32)))
+    heights = [[mark.box[3] for mark in line] for line in lines]
+    return [
+        line
+        for line, high_px in zip(lines, heights, strict=True)
+        if len(line) >= FEW_SMALL and max(high_px) <= SMALL_ALIKE * min(high_px)
+    ]
+
+
+def _add_small(lines: Sequence[list[Mark]], small: Sequence[Mark]) -> list[Mark]:
+    """Let each small mark join the line of the nearest mark, if that is near, and return the others.
 
     Distances are in heights of the other mark; sideways they count half, up and down twice.
     """
@@ -171,6 +188,7 @@ def _add_small(lines: Sequence[list[Mark]], small: Sequence[Mark]) -> None:
     count = len(placed)
     boxes = np.zeros((count + len(small), 5))
     boxes[:count] = placed
+    others = []
     for mark in small:
         x, y = mark.box[0] + mark.box[2] / 2, mark.box[1] + mark.box[3] / 2
         left, top, width, height, owners = boxes[:count].T
@@ -183,3 +201,6 @@ def _add_small(lines: Sequence[list[Mark]], small: Sequence[Mark]) -> None:
             lines[number].append(mark)
             boxes[count] = (*mark.box, number)
             count += 1
+        else:
+            others.append(mark)
+    return others

@@ -24,8 +24,9 @@ from mnistry.patterns import find_matches
 from mnistry.pictures import Gray
 from mnistry.placing import to_digit
 from mnistry.readings import DIGIT_NAMES, Digit, Line
-from mnistry.segmentation import MOST_MARKS, Mark, paint_marks
+from mnistry.segmentation import MOST_MARKS, Mark, find_typical_height, paint_marks
 from mnistry.signs import find_list_brackets, find_signs, leave_out
+from mnistry.slopes import SMALL_PORTION
 from mnistry.straightening import Strip, straighten
 from mnistry.voting import (
     MOST_AGAIN,
@@ -227,7 +228,25 @@ def _read_lines(
             )
             for fitting, answer, strip in zip(chosen, answers, strips, strict=True)
         ]
-    return [answer for answer in answers if answer.digits]
+    small = _find_small(found) if len(answers) == len(found) else [False] * len(answers)
+    return [
+        answer
+        for answer, little in zip(answers, small, strict=True)
+        if answer.digits and not (little and not _is_sure(answer))
+    ]
+
+
+def _find_small(lines: Sequence[Sequence[Mark]]) -> list[bool]:
+    """Return which lines are too small for the others, so that their marks may as well be print or dirt."""
+    typical = find_typical_height(np.array([mark.box for line in lines for mark in line], np.int32))
+    return [max(mark.box[3] for mark in line) < SMALL_PORTION * typical for line in lines]
+
+
+def _is_sure(line: Line) -> bool:
+    """Return whether a line is several digits, and sure of all; what is far less high does not count."""
+    highest = max(digit.box[3] for digit in line.digits)
+    large = [digit for digit in line.digits if 2 * digit.box[3] >= highest]
+    return len(large) > 1 and all(digit.accepted and digit.confidence >= SURE for digit in large)
 
 
 def _find_path(line: Cut, ink: Gray, options: Options) -> Path:
