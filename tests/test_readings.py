@@ -55,12 +55,12 @@ def test_long_names_are_apart():
     assert line.text == "ten two"
 
 
-def place(*marks: tuple[str, int, int, int]) -> Line:
-    """Digits with their left edge, width and height; "?" is a mark that is refused."""
+def place(*marks: tuple[str, int, int, int] | tuple[str, int, int, int, int]) -> Line:
+    """Digits with their left edge, width, height, and top edge or 0; "?" is a mark that is refused."""
     digits = []
-    for label, left, width, height in marks:
-        accepted = label != "?"
-        digits.append(Digit(label if accepted else "8", (left, 0, width, height), 0.9, (), accepted, IMAGE))
+    for label, left, width, height, *top in marks:
+        accepted, box = label != "?", (left, sum(top), width, height)
+        digits.append(Digit(label if accepted else "8", box, 0.9, (), accepted, IMAGE))
     return Line(tuple(digits))
 
 
@@ -85,5 +85,6 @@ def test_signs_part_digits_but_a_point_and_a_comma_do_not():
     assert place(pair[0], ("?", 70, 42, 12), pair[1]).text == "1 2"  # 1-2
     assert place(pair[0], ("?", 65, 50, 48), pair[1]).text == "12"  # a blot, not as large as a sign
     assert place(pair[0], ("?", 62, 55, 60), pair[1]).text == "1 2"  # 1+2
-    assert place(pair[0], ("?", 85, 12, 14), ("?", 86, 12, 14), pair[1]).text == "1 2"  # 1:2
-    assert place(pair[0], ("?", 70, 42, 12), ("2", 100, 60, 100)).text == "12"  # where nearly no gap is
+    assert place(pair[0], ("?", 85, 12, 14, 30), ("?", 90, 12, 14, 80), pair[1]).text == "1 2"  # 1:2
+    assert place(pair[0], ("?", 65, 12, 14, 90), ("?", 95, 12, 14, 92), pair[1]).text == "12"  # two specks
+    assert place(pair[0], ("?", 45, 42, 12), ("2", 75, 60, 100)).text == "12"  # where nearly no gap is

@@ -28,7 +28,8 @@ NARROW = 0.5  # of that height: what is less wide counts as so wide
 LARGE = 0.5  # of that height: what is less high and less wide and refused is a dot, of which one above the
 # other are a sign, and so is
 DASH = 0.3, 0.6  # what is so wide, of that height, and so high at most, of its width
-SIGN_GAP = 0.45  # between digits with a sign between them
+STACKED = 0.2  # of it, which points above each other are apart across, at most
+SIGN_GAP = 0.2  # between digits with a sign between them
 GROUP_GAP, GROUP_TIMES = 0.5, 2.5  # so wide, and so many times the widest of all that are narrower,
 LEAST_GAP = 0.12  # or of this, is a gap between groups of digits
 
@@ -151,7 +152,8 @@ def _is_sign(marks: Sequence[Digit], height: float) -> bool:
     large = any(max(box[2:]) > LARGE * height for box in boxes)
     dash = any(box[2] >= DASH[0] * height and box[3] <= DASH[1] * box[2] for box in boxes)
     stacked = any(
-        min(one[0] + one[2], other[0] + other[2]) > max(one[0], other[0])
+        max(one[0], other[0]) - min(one[0] + one[2], other[0] + other[2]) < STACKED * height
+        and max(one[1], other[1]) > min(one[1] + one[3], other[1] + other[3])
         for one, other in combinations(boxes, 2)
     )
     return large or dash or stacked

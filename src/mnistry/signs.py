@@ -7,8 +7,8 @@ A comma is low and hangs from the line. A slash looks like a 1 that leans furthe
 Where digits are of many hands, so does many a 1: so it must reach above and below all the others as well,
 or the line must read as a date, 24/12/2026, with two alike. Before a dash at the end, 25/-, it need not
 reach far, or not at all if it leans much. A bracket is bowed as 1s hardly are, or is one of two that are
-bowed to the outside, or stands behind each number of a list. A dash is one that a digit has drawn to itself,
-if it is the same digit without.
+bowed to the outside, or stands behind each number of a list. What a digit has
+drawn to itself is a dash, a colon or the like, if it is the same digit without.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy as np
 
 from mnistry.acceptance import split_words
 from mnistry.cutting import Piece, join
-from mnistry.decoding import Cut, Path
+from mnistry.decoding import Cut, Path, Segment
 from mnistry.imaging import EDGE_LEVEL, Box, cut, measure_line
 from mnistry.pictures import Gray
 from mnistry.straightening import measure_slant
@@ -61,8 +61,12 @@ BOW_THICKNESS = 0.3  # and so thick at most,
 BOW_HEIGHT = 0.85  # of the highest mark beside it, at least, it is high
 LEAST_ROWS = 8  # of pixels
 FLAT_END = 2.0  # times as broad as it is thick are its ends, at most
-DASH_TOP, DASH_BOTTOM = 0.2, 0.85  # of a digit's height, between which a dash is that it has drawn to itself
-SAME = 0.9  # confidence that it is the same digit without that
+MOST_DRAWN = 3  # marks of a sign, as of "divided by", that a digit has drawn to itself;
+INTO = 0.1  # of its height, that they reach beyond its side at most,
+SIGN_TOP, SIGN_BOTTOM = 0.15, 0.95  # between which dashes are,
+STACKED = 0.2  # of it, which those above each other are apart across, and reach above and below it, at most;
+SAME, GAIN = 0.9, 0.02  # confidence that it is the same digit without them, and how much more that may be,
+SIGN_HEIGHT = 0.8  # where they are so high at most, in its heights
 DATE = re.compile("D{1,2}/D{1,2}/(DD|DDDD)|DDDD/D{1,2}/D{1,2}")  # D: a digit
 
 
@@ -94,7 +98,7 @@ def find_signs(path: Path, line: Cut, ink: Gray) -> list[Box]:
             if segment.box in whole:
                 lean, straight = _measure_lean(whole[segment.box], stroke_px)
             strokes.append(_Stroke(segment.box, cut(ink, segment.box), lean, straight))
-    apart = [*_find_brackets(path, line), *_find_dashes(path, line)]
+    apart = [*_find_brackets(path, line), *_find_drawn(path, line)]
     strokes = [stroke for stroke in strokes if stroke.box not in apart]
     return [*apart, *_find_others(path, line, ink, strokes, whole)]
 
@@ -213,30 +217,48 @@ def measure_bow(ink: Gray) -> float:
     return float(curve[0]) / height
 
 
-def _find_dashes(path: Path, line: Cut) -> list[Box]:
-    """Return the boxes of the pieces of dashes that digits have drawn to them and are the same without."""
+def _find_drawn(path: Path, line: Cut) -> list[Box]:
+    """Return the boxes of the pieces of signs that digits have drawn to them and are the same without."""
     pieces, offered, _ = line
     found = []
     for segment in path.segments:
-        marks = [piece.mark for piece in pieces[segment.start : segment.stop]]
-        if not segment.digit or len(set(marks)) < 2:
+        if not segment.digit:
             continue
-        first, last = marks.index(next(mark for mark in marks if mark != marks[0])), len(marks)
-        while marks[last - 1] == marks[-1]:
-            last -= 1
-        start, middle, end, stop = segment.start, segment.start + first, segment.start + last, segment.stop
-        for dash, rest in (((start, middle), (middle, stop)), ((end, stop), (start, end))):
-            alone = offered.get(rest)
-            if alone is None or alone.answer != segment.answer or alone.confidence < SAME:
-                continue
-            boxes = [piece.box for piece in pieces[slice(*dash)]]
-            left, top, right, bottom = _bound(boxes)
-            x, y, width, height = alone.box
-            beside = right <= x or left >= x + width
-            level = top >= y + DASH_TOP * height and bottom <= y + DASH_BOTTOM * height
-            if beside and level and _is_dash(boxes) and bottom - top <= DASH_HEIGHT * height:
-                found += boxes
+        groups = [list(group) for _, group in groupby(pieces[segment.start : segment.stop], _get_mark)]
+        for count in range(1, min(MOST_DRAWN, len(groups) - 1) + 1):
+            first, last = (sum(map(len, part)) for part in (groups[:count], groups[-count:]))
+            for signs, rest in (
+                (groups[:count], (segment.start + first, segment.stop)),
+                (groups[-count:], (segment.start, segment.stop - last)),
+            ):
+                alone = offered.get(rest)
+                if alone and alone.answer == segment.answer and _is_drawn(signs, alone, segment):
+                    found += [piece.box for sign in signs for piece in sign]
     return found
+
+
+def _get_mark(piece: Piece) -> int:
+    return piece.mark
+
+
+def _is_drawn(signs: Sequence[Sequence[Piece]], alone: Segment, whole: Segment) -> bool:
+    """Return whether marks beside a digit, with which it is the whole segment, are a sign of their own.
+
+    Such as a dash, points or dashes above each other, or what makes a doubtful digit of a sure one.
+    """
+    boxes = [_bound([piece.box for piece in sign]) for sign in signs]
+    lefts, tops, rights, bottoms = np.array(boxes).T
+    x, y, width, height = alone.box
+    if alone.confidence < SAME or min(rights.max() - x, x + width - lefts.min()) > INTO * height:
+        return False
+    top, bottom = (tops.min() - y) / height, (bottoms.max() - y) / height
+    level = top >= SIGN_TOP and bottom <= SIGN_BOTTOM
+    low = (bottoms - tops).max() <= DASH_HEIGHT * height
+    dash = len(signs) == 1 and low and level and _is_dash([piece.box for piece in signs[0]])
+    apart = lefts.max() - rights.min() < STACKED * height
+    stacked = len(signs) > 1 and low and apart and top >= -STACKED and bottom <= 1 + STACKED
+    gained = alone.confidence >= whole.confidence + GAIN and top >= 0 and bottom <= 1
+    return bool(dash or stacked or (gained and bottom - top <= SIGN_HEIGHT))
 
 
 def _find_commas(marks: Sequence[_Stroke], strokes: Sequence[_Stroke]) -> list[Box]:
