@@ -35,8 +35,9 @@ def make_line(marks: str, gaps: list[int]) -> Line:
         ("1??2", [0, -30, 0], "1 2"),
         ("1?2", [-50, -50], "12"),  # a dot between, no gap
         ("???", [10, 10], ""),
-        ("0683452971", [15, 60, 10, 65, 12, 58, 20, 62, 15], "06 83 45 29 71"),  # in groups
-        ("4711", [58, 20, 20], "4 711"),
+        ("0683452971", [15, 70, 10, 75, 12, 68, 20, 72, 15], "06 83 45 29 71"),  # in groups
+        ("4711", [65, 20, 20], "4 711"),
+        ("471", [65, 20], "471"),
         ("4711", [45, 20, 20], "4711"),
         ("47119", [55, 20, 60, 70], "47119"),  # unevenly written
     ],
@@ -75,16 +76,18 @@ def test_a_dot_in_a_gap_makes_no_space_of_it():
     assert place(*far).text == "5291"
     assert place(*far[:2], ("?", 262, 15, 18), *far[2:]).text == "5291"
     assert place(*far[:2], ("?", 245, 40, 90), *far[2:]).text == "52 91"
-    assert place(*far[:2], ("?", 228, 80, 14), *far[2:]).text == "52 91"  # a dash
+    assert place(*far[:2], ("?", 228, 80, 14, 45), *far[2:]).text == "52 91"  # a dash
 
 
 def test_signs_part_digits_but_a_point_and_a_comma_do_not():
     pair = [("1", 0, 60, 100), ("2", 120, 60, 100)]  # with a gap of 60, which is no space
     assert place(*pair).text == "12"
     assert place(pair[0], ("?", 85, 12, 14), pair[1]).text == "12"  # 1.2
-    assert place(pair[0], ("?", 70, 42, 12), pair[1]).text == "1 2"  # 1-2
-    assert place(pair[0], ("?", 65, 50, 48), pair[1]).text == "12"  # a blot, not as large as a sign
-    assert place(pair[0], ("?", 62, 55, 60), pair[1]).text == "1 2"  # 1+2
+    assert place(pair[0], ("?", 70, 42, 12, 45), pair[1]).text == "1 2"  # 1-2
+    assert place(pair[0], ("?", 70, 42, 12, 2), pair[1]).text == "12"  # the bar of a 5
+    assert place(pair[0], ("?", 65, 50, 48, 25), pair[1]).text == "12"  # a blot, not as large as a sign
+    assert place(pair[0], ("?", 62, 55, 60, 20), pair[1]).text == "1 2"  # 1+2
+    assert place(pair[0], ("?", 85, 14, 56, 70), pair[1]).text == "12"  # 1,2
     assert place(pair[0], ("?", 85, 12, 14, 30), ("?", 90, 12, 14, 80), pair[1]).text == "1 2"  # 1:2
     assert place(pair[0], ("?", 65, 12, 14, 90), ("?", 95, 12, 14, 92), pair[1]).text == "12"  # two specks
-    assert place(pair[0], ("?", 45, 42, 12), ("2", 75, 60, 100)).text == "12"  # where nearly no gap is
+    assert place(pair[0], ("?", 45, 42, 12, 45), ("2", 75, 60, 100)).text == "12"  # where nearly no gap is

@@ -21,6 +21,17 @@ def test_a_bar_in_a_word_of_letters_is_no_one(word: str) -> None:
     assert read(write_rows([(word, "47358", 330)], 170, 1.6)).text.replace(" ", "") == "47358"
 
 
+def test_a_unit_behind_a_number_adds_nothing() -> None:
+    for scale in (1.2, 1.5, 1.8):
+        page = write_rows([("", "47", 30)], 170, 1.0)
+        cv2.putText(page, "kg", (240, 105), cv2.FONT_HERSHEY_SIMPLEX, scale, 0, 5, cv2.LINE_AA)
+        assert read(page).text == "47"
+
+
+def test_a_number_close_to_a_word_stays() -> None:
+    assert read(write_rows([("Ab", "74", 130)], 170, 1.7)).text.replace(" ", "") == "74"
+
+
 def test_a_pattern_takes_its_number_alone_out_of_an_address() -> None:
     rows = [("Anna Lee", "", 0), ("Hill Road", "", 0), ("Boston", "", 0), ("", "52417", 30)]
     page = write_rows(rows, 560, 2.0)

@@ -14,7 +14,8 @@ from mnistry.straightening import STRIP_PX
 
 HALF = 128  # level, from which a pixel is in a shape; its stroke's width, by area, is
 SOLID = 0.5  # of its shorter side where it is solid: of 8,546 MNIST test digits that are no bar 0.48 at most;
-BAR = 2  # times as long as broad is a stroke by itself
+BAR = 2  # times as long as broad is a stroke by itself,
+TALL = 3  # and times as high as broad a bar
 COMPANY, COMPANY_PORTION, COMPANY_ODDS = 2, 0.6, 6.0  # see `accept`
 WORD_GAP = 0.6  # digits' heights, between words
 LETTERS = 3  # so many marks
@@ -35,6 +36,7 @@ def accept(path: Path, threshold: float) -> list[bool]:
     of at least COMPANY accepted digits, which are most of the line, it may be COMPANY_ODDS times less likely,
     and need not be made of strokes where who sees the line uncut is sure of it.
     And in a word of letters none is, unless who sees the line uncut is sure of it: the l of "hello" is no 1.
+    Nor is a doubtful one behind a letter, beside other words: the g of "7 kg" is no 9.
     """
     confident = [segment.digit and segment.confidence >= segment.none for segment in path.segments]
     digits = sum(segment.digit for segment in path.segments)
@@ -93,7 +95,8 @@ def _is_doubtful(word: Sequence[Segment]) -> bool:
 def _is_of_letters(word: Sequence[Segment], likely: Sequence[bool]) -> bool:
     """Return whether enough marks of a word are no likely digits, with the doubts of who sees it uncut.
 
-    Not where that one is sure of all that are likely, nor where less than REFUSED_PORTION are no digits.
+    Not where that one is sure of all that are likely, nor where less than REFUSED_PORTION are no digits. A
+    broad mark that is no digit counts as two letters.
     """
     least = LETTER_PORTION * max(segment.box[3] for segment in word)
     # Slashes and commas that were found (see `signs`), of which no digit is at all probable, are no letters.
@@ -102,23 +105,23 @@ def _is_of_letters(word: Sequence[Segment], likely: Sequence[bool]) -> bool:
         for segment, answer in zip(word, likely, strict=True)
         if segment.box[3] >= least and segment.confidence > 0
     ]
-    refused = sum(1 + segment.box[2] // (JOINED * STRIP_PX) for segment, answer in large if not answer)
-    marks = refused + sum(answer for _, answer in large)
+    refused = sum(1 + (segment.box[2] > JOINED * STRIP_PX) for segment, answer in large if not answer)
+    letters = refused + sum(answer for _, answer in large)
     doubts = refused + sum(1 - segment.seen for segment, answer in large if answer and segment.seen)
-    strict = 2 * refused > marks
-    # Beside so many letters a bar may be one, too.
+    most = 2 * refused > letters
+    # Beside so many letters a bar, that may be one too, vouches for nothing.
     seen = [
-        0.0 if strict and segment.box[3] >= BAR * segment.box[2] else segment.seen
+        segment.seen
         for segment, answer in zip(word, likely, strict=True)
-        if answer
+        if answer and not (most and segment.box[3] >= TALL * segment.box[2])
     ]
-    sure = bool(seen) and min(seen) >= VOUCHED[strict]
-    few = marks < LETTERS or refused < REFUSED_PORTION * marks
-    return not few and not sure and doubts >= WORD_PORTION * marks
+    sure = bool(seen) and min(seen) >= VOUCHED[most]
+    few = letters < LETTERS or refused < REFUSED_PORTION * letters
+    return not few and not sure and doubts >= WORD_PORTION * letters
 
 
 def _is_unit(word: Sequence[Segment], likely: Sequence[bool]) -> bool:
-    """Return whether of two marks the first is no digit and the other doubtful, as of kg."""
+    """Return whether of two marks the first is no digit, and high, and the other doubtful, as of kg."""
     least = LETTER_PORTION * max(segment.box[3] for segment in word)
     large = [
         (segment, answer)
@@ -126,7 +129,10 @@ def _is_unit(word: Sequence[Segment], likely: Sequence[bool]) -> bool:
         if segment.box[3] >= least and segment.confidence > 0
     ]
     answers = [answer for _, answer in large]
-    return answers == [False, True] and _is_doubtful([large[1][0]])
+    if answers != [False, True]:
+        return False
+    (letter, _), (digit, _) = large
+    return letter.box[3] >= digit.box[3] and _is_doubtful([digit])
 
 
 def split_words(boxes: Sequence[Box], gap: float = WORD_GAP) -> list[list[int]]:

@@ -43,6 +43,7 @@ MOST_PIECES = 5000  # of a page: 1,000 digits have 3,600
 MOST_PARTS = 3  # of a broken digit
 WIDEST = 1.3  # of one digit: width per height
 SURE = 0.9  # confidence of a digit that is none's part, where what it would be with the rest is no digit
+PLAIN = ("0", "1")  # what rings and strokes look like
 WAYS = 16  # to read a line, between which what sees it uncut decides too
 
 
@@ -243,10 +244,14 @@ def _find_small(lines: Sequence[Sequence[Mark]]) -> list[bool]:
 
 
 def _is_sure(line: Line) -> bool:
-    """Return whether a line is several digits, and sure of all; what is far less high does not count."""
+    """Return whether a line is several digits, not all strokes and rings, and sure of all.
+
+    What is far less high does not count.
+    """
     highest = max(digit.box[3] for digit in line.digits)
     large = [digit for digit in line.digits if 2 * digit.box[3] >= highest]
-    return len(large) > 1 and all(digit.accepted and digit.confidence >= SURE for digit in large)
+    digits = any(digit.label not in PLAIN for digit in large)
+    return digits and len(large) > 1 and all(digit.accepted and digit.confidence >= SURE for digit in large)
 
 
 def _find_path(line: Cut, ink: Gray, options: Options) -> Path:

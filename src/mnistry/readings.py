@@ -30,7 +30,9 @@ LARGE = 0.5  # of that height: what is less high and less wide and refused is a 
 DASH = 0.3, 0.6  # what is so wide, of that height, and so high at most, of its width
 STACKED = 0.2  # of it, which points above each other are apart across, at most
 SIGN_GAP = 0.2  # between digits with a sign between them
-GROUP_GAP, GROUP_TIMES = 0.5, 2.5  # so wide, and so many times the widest of all that are narrower,
+BETWEEN = 0.6  # of its width a sign is between both digits
+TOP = 0.25  # of it: what is higher up is a bar that a digit has lost
+GROUP_GAP, GROUP_TIMES = 0.6, 3.0  # so wide, and so many times the widest of all that are narrower,
 LEAST_GAP = 0.12  # or of this, is a gap between groups of digits
 
 
@@ -115,7 +117,13 @@ class Line:
         closer = gaps - lacking[:-1] - lacking[1:]
         places = [place for place, digit in enumerate(self.digits) if digit.accepted]
         between = [self.digits[left + 1 : right] for left, right in pairwise(places)]
-        signs = np.array([_is_sign(marks, height) for marks in between], np.bool_)
+        signs = np.array(
+            [
+                _is_sign([mark.box for mark in marks], np.stack(sides), height)
+                for marks, sides in zip(between, pairwise(boxes), strict=True)
+            ],
+            np.bool_,
+        )
         bare = np.array([not marks for marks in between], np.bool_)
         spaces = _find_wide(gaps, height) & _find_wide(closer, height)
         spaces |= bare & _find_groups(closer, height)
@@ -137,24 +145,37 @@ def _find_wide(gaps: NDArray[np.floating[Any]], height: float) -> NDArray[np.boo
 def _find_groups(gaps: NDArray[np.floating[Any]], height: float) -> NDArray[np.bool_]:
     """Return which gaps of a line part groups of digits: less wide ones, but most gaps are far narrower."""
     narrow = gaps[gaps < GROUP_GAP * height]
-    if 2 * len(narrow) < len(gaps) or not len(narrow):
+    if len(gaps) < FEW_GAPS or 2 * len(narrow) < len(gaps):
         return np.zeros(len(gaps), np.bool_)
     usual = max(float(narrow.max()), LEAST_GAP * height)
     return np.asarray(gaps >= max(GROUP_GAP * height, GROUP_TIMES * usual), np.bool_)
 
 
-def _is_sign(marks: Sequence[Digit], height: float) -> bool:
-    """Return whether what is refused between two digits of this height is a sign, and no point or comma.
+def _is_sign(marks: Sequence[Box], sides: NDArray[np.float64], height: float) -> bool:
+    """Return whether what is refused between two digits is a sign, and no point, comma or loose bar.
 
     Such as a large mark, a dash, or points above each other.
+
+    Args:
+        marks: their boxes.
+        sides: the boxes of both digits, (2, 4).
+        height: of the line's digits.
     """
-    boxes = [mark.box for mark in marks]
-    large = any(max(box[2:]) > LARGE * height for box in boxes)
-    dash = any(box[2] >= DASH[0] * height and box[3] <= DASH[1] * box[2] for box in boxes)
+    top, bottom = float(sides[:, 1].mean()), float((sides[:, 1] + sides[:, 3]).mean())
+    left, right = float(sides[0, 0] + sides[0, 2]), float(sides[1, 0])
+    level = [
+        box
+        for box in marks
+        if min(right, box[0] + box[2]) - max(left, box[0]) >= BETWEEN * box[2]
+        and not box[1] + box[3] / 2 < top + TOP * height  # a bar
+        and not (box[1] > top + (bottom - top) / 2 and box[1] + box[3] > bottom)  # a comma
+    ]
+    large = any(max(box[2:]) > LARGE * height for box in level)
+    dash = any(box[2] >= DASH[0] * height and box[3] <= DASH[1] * box[2] for box in level)
     stacked = any(
         max(one[0], other[0]) - min(one[0] + one[2], other[0] + other[2]) < STACKED * height
         and max(one[1], other[1]) > min(one[1] + one[3], other[1] + other[3])
-        for one, other in combinations(boxes, 2)
+        for one, other in combinations(marks, 2)
     )
     return large or dash or stacked
 

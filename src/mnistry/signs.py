@@ -43,6 +43,7 @@ LEAST_APART = 0.08  # and than those that are
 ALIKE, ALIKE_HIGH = 0.1, 0.8  # columns a row by which the slashes of a date differ, and portion of the height
 ABOVE, BELOW = 0.12, 0.08  # of the others' height that a slash of no date reaches above and below them
 FAR_LEANING, FAR_REACH = 0.3, 0.04  # the same of one that leans so far that it need hardly reach further,
+LONG_REACH = 0.13  # and of one that reaches so far, up and down, that it need not lean further,
 END_LEANING, END_REACH = 0.05, 0.06  # the same of a slash that a dash at the end of the line follows,
 ENDINGS = 0.25, 0.35  # or it leans so far, before one dash, and before two
 LEAST_DASH = 2.2  # times as wide as high is a dash,
@@ -53,12 +54,13 @@ LONGEST_DATE = 10  # marks
 ONE = 1  # the class of what may be a bracket
 BOW, MOST_BOW = 0.2, 0.45  # heights that a bracket is bowed by; of 6,700 MNIST training 1s 0.1 % are so much,
 BOW_OF_PAIR = 0.08  # but two that are bowed to the outside may have so little,
-BOW_OF_LIST = 0.03  # and in the mean those behind the numbers of a list,
+BOW_OF_LIST = 0.06  # and so much more than other 1s, in the mean, those behind the numbers of a list,
 LIST_GAP = 0.3  # where this is the least gap behind them, in heights,
-LEAST_LINES = 2  # on so many lines
+LEAST_LINES = 3  # on so many lines, or on two from 1 on
 BOW_RESIDUAL = 0.02  # of the height that it is away from a parabola, in the mean square,
 BOW_THICKNESS = 0.3  # and so thick at most,
 BOW_HEIGHT = 0.85  # of the highest mark beside it, at least, it is high
+PART_OF = 0.5  # confidence of a digit from which what is a part of it is no bracket
 LEAST_ROWS = 8  # of pixels
 FLAT_END = 2.0  # times as broad as it is thick are its ends, at most
 MOST_DRAWN = 3  # marks of a sign, as of "divided by", that a digit has drawn to itself;
@@ -122,34 +124,44 @@ def _find_others(
 
 
 def _find_brackets(path: Path, line: Cut) -> list[Box]:
-    """Return the boxes of the pieces of marks that are bowed like brackets, and no digit but perhaps a 1."""
+    """Return the boxes of the pieces of marks that are bowed like brackets: far, or in pairs.
+
+    They are no parts of a sure digit, and by themselves a 1 or none.
+    """
     if len(path.segments) < 2:
         return []
     pieces, offered, _ = line
     highest = max(segment.box[3] for segment in path.segments)
-    bows: list[tuple[float, Sequence[Piece]]] = []
+    sure = [segment for segment in path.segments if segment.digit and segment.confidence >= PART_OF]
+    found: list[Sequence[Piece]] = []
+    opening: Sequence[Piece] = ()
     for _, group in groupby(range(len(pieces)), lambda index: pieces[index].mark):
         places = list(group)
         start, stop = places[0], places[-1] + 1
-        segment = offered.get((start, stop))
-        if segment is None or segment.box[3] < BOW_HEIGHT * highest:
+        part = pieces[start:stop]
+        alone = offered.get((start, stop))
+        if alone is None or alone.box[3] < BOW_HEIGHT * highest:
             continue
-        if segment.answer == ONE or segment.none > segment.confidence:
-            bow = measure_bow(join(pieces[start:stop])[0])
-            if BOW_OF_PAIR <= abs(bow) <= MOST_BOW:
-                bows.append((bow, pieces[start:stop]))
-    found = []
-    for index, (bow, parts) in enumerate(bows):
-        others = [other for other, _ in (bows[index + 1 :] if bow > 0 else bows[:index])]
-        if abs(bow) >= BOW or any(bow * other < 0 for other in others):
-            found += [piece.box for piece in parts]
-    return found
+        if any(
+            one.start <= start and stop <= one.stop and one.stop - one.start > stop - start for one in sure
+        ):
+            continue
+        bow = measure_bow(join(part)[0]) if alone.answer == ONE or alone.none > alone.confidence else 0.0
+        if not BOW_OF_PAIR <= abs(bow) <= MOST_BOW:
+            continue
+        if abs(bow) >= BOW or (bow < 0 and opening):
+            found.append(part)
+        if bow < 0 and opening:
+            found.append(opening)
+        opening = part if bow > 0 else ()
+    return [piece.box for part in found for piece in part]
 
 
 def find_list_brackets(paths: Sequence[Path], lines: Sequence[Cut]) -> dict[int, list[Box]]:
     """Return by the number of its line the boxes of the bracket behind each number of a list: 1) 2) 3).
 
-    They are bowed to the right, a gap follows, and the numbers before them count on from line to line.
+    They are bowed to the right, further than other 1s on the page, a gap follows, and the numbers before them
+    count on, from 1 or on LEAST_LINES of those that begin so.
     """
     runs: list[list[tuple[int, int, float, list[Box]]]] = [[]]  # (line, number, bow, boxes) that count on
     for index, (path, (pieces, *_)) in enumerate(zip(paths, lines, strict=True)):
@@ -159,12 +171,23 @@ def find_list_brackets(paths: Sequence[Path], lines: Sequence[Cut]) -> dict[int,
         if runs[-1] and found[0] != runs[-1][-1][1] + 1:
             runs.append([])
         runs[-1].append((index, *found))
-    return {
-        index: boxes
-        for run in runs
-        if len(run) >= LEAST_LINES and np.mean([bow for _, _, bow, _ in run]) <= -BOW_OF_LIST
-        for index, _, _, boxes in run
-    }
+    listed: dict[int, list[Box]] = {}
+    for run in runs:
+        if len(run) < (2 if run and run[0][1] == 1 else LEAST_LINES):
+            continue
+        boxes = {index: boxes for index, _, _, boxes in run}
+        ones = [
+            measure_bow(join(part)[0])
+            for index, (path, (pieces, *_)) in enumerate(zip(paths, lines, strict=True))
+            for segment in path.segments
+            if segment.answer == ONE and segment.digit
+            for part in [pieces[segment.start : segment.stop]]
+            if part[0].box not in boxes.get(index, [])
+        ]
+        usual = float(np.mean(ones)) if ones else 0.0
+        if np.mean([bow for _, _, bow, _ in run]) <= min(0.0, usual) - BOW_OF_LIST:
+            listed |= boxes
+    return listed
 
 
 def _find_list_bracket(path: Path, pieces: Sequence[Piece]) -> tuple[int, float, list[Box]] | None:
@@ -357,7 +380,7 @@ def _find_pair(strokes: Sequence[_Stroke]) -> tuple[_Stroke, _Stroke] | None:
 def _find_tall(strokes: Sequence[_Stroke]) -> list[Box]:
     """Return the one straight stroke of a line that reaches above and below the others, and leans further.
 
-    Between others that may be hardly, if it leans far.
+    Between others that may be hardly, if it leans far, and if it reaches far it need not lean.
     """
     if len(strokes) <= LEAST_OTHERS or not any(stroke.straight for stroke in strokes):
         return []
@@ -365,8 +388,9 @@ def _find_tall(strokes: Sequence[_Stroke]) -> list[Box]:
     apart, leaning, above, below = _compare(slash, [other for other in strokes if other is not slash])
     tall = min(apart, leaning) >= LEANING and above >= ABOVE and below >= BELOW
     between = slash is not strokes[0] and slash is not strokes[-1]
-    far = between and min(apart, leaning) >= FAR_LEANING and min(above, below) >= FAR_REACH
-    return [slash.box] if tall or far else []
+    far = min(apart, leaning) >= FAR_LEANING and min(above, below) >= FAR_REACH
+    long = min(apart, leaning) >= LEAST_LEANING and min(above, below) >= LONG_REACH
+    return [slash.box] if tall or (between and (far or long)) else []
 
 
 def _lean(stroke: _Stroke) -> float:
@@ -394,11 +418,12 @@ def _compare(slash: _Stroke, others: Sequence[_Stroke]) -> tuple[float, float, f
 def leave_out(signs: Collection[Box], line: Cut, ink: Gray) -> tuple[Cut, Gray]:
     """Return a line in which the pieces with some boxes are surely no digits, and its ink without them."""
     pieces, offered, stroke_px = line
-    ink = ink.copy()
+    ink, pieces = ink.copy(), list(pieces)
     taken = {index for index, piece in enumerate(pieces) if piece.box in signs}
     for index in taken:
         x, y, width, height = pieces[index].box
         ink[y : y + height, x : x + width][pieces[index].ink > 0] = 0
+        pieces[index] = replace(pieces[index], ink=np.zeros_like(pieces[index].ink))
     left = {}
     for span, segment in offered.items():
         if taken.isdisjoint(range(*span)):
