@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mnistry import load_mnist, read, signs
+from mnistry import brackets, load_mnist, read, signs
 from mnistry.synthesis import make_page
 
 SEEDS = range(20)
@@ -211,9 +211,9 @@ def test_numbers_that_end_in_ones_by_one_hand_are_no_list(digits):
 
 def test_ones_stay_ones_however_hands_bow_them(digits):
     ones = digits.images[digits.labels == 1]
-    bows = [signs.measure_bow(cv2.resize(one, (84, 84), interpolation=cv2.INTER_CUBIC)) for one in ones]
-    assert np.mean(np.abs(bows) >= signs.BOW) < 0.005
-    assert np.mean(np.abs(bows) >= signs.BOW_OF_PAIR) < 0.06
+    bows = [brackets.measure_bow(cv2.resize(one, (84, 84), interpolation=cv2.INTER_CUBIC)) for one in ones]
+    assert np.mean(np.abs(bows) >= brackets.BOW) < 0.005
+    assert np.mean(np.abs(bows) >= brackets.BOW_OF_PAIR) < 0.06
 
 
 @pytest.mark.parametrize("way", [-1, 1])
@@ -221,9 +221,9 @@ def test_the_bow_of_an_arc_is_measured(way):
     ink, along = np.zeros((120, 100), np.uint8), np.linspace(-1, 1, 30)
     points = np.column_stack([50 - way * 15 * (1 - along**2), 60 + 50 * along])
     cv2.polylines(ink, [np.rint(points * 16).astype(np.int32)], False, 255, 8, cv2.LINE_AA, 4)
-    assert signs.measure_bow(ink) == pytest.approx(way * 0.15, abs=0.03)
+    assert brackets.measure_bow(ink) == pytest.approx(way * 0.15, abs=0.03)
     corner = np.array([[50 + way * 30, 10], [50 - way * 30, 60], [50 + way * 30, 110]])
-    assert signs.measure_bow(cv2.polylines(np.zeros_like(ink), [corner], False, 255, 8)) == 0
+    assert brackets.measure_bow(cv2.polylines(np.zeros_like(ink), [corner], False, 255, 8)) == 0
 
 
 @pytest.mark.parametrize("sign", ["-", ":", "+"])

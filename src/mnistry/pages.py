@@ -12,6 +12,7 @@ import numpy as np
 
 from mnistry.acceptance import accept
 from mnistry.blanks import check_crowd, check_written
+from mnistry.brackets import find_list_brackets
 from mnistry.cutting import Piece, cut_pieces
 from mnistry.decoding import LEAST, Cut, Path, Predict, Segment, classify_segments, find_paths
 from mnistry.errors import CrowdedError, ImageError
@@ -25,7 +26,7 @@ from mnistry.pictures import Gray
 from mnistry.placing import to_digit
 from mnistry.readings import DIGIT_NAMES, Digit, Line
 from mnistry.segmentation import MOST_MARKS, Mark, find_typical_height, paint_marks
-from mnistry.signs import find_list_brackets, find_signs, leave_out
+from mnistry.signs import find_signs, leave_out
 from mnistry.slopes import SMALL_PORTION
 from mnistry.straightening import Strip, straighten
 from mnistry.voting import (

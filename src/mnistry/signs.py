@@ -1,14 +1,13 @@
 """The signs of a line that look like digits by themselves, or join them: slashes, commas, brackets, dashes.
 
-    find_signs   a way to read a line -> the marks in it that are signs
+    find_signs   a way to read a line -> the marks in it that are signs, brackets too
     leave_out    the line without them, to be read again
 
 A comma is low and hangs from the line. A slash looks like a 1 that leans further than the strokes around it.
 Where digits are of many hands, so does many a 1: so it must reach above and below all the others as well,
 or the line must read as a date, 24/12/2026, with two alike. Before a dash at the end, 25/-, it need not
-reach far, or not at all if it leans much. A bracket is bowed as 1s hardly are, or is one of two that are
-bowed to the outside, or stands behind each number of a list. What a digit has
-drawn to itself is a dash, a colon or the like, if it is the same digit without.
+reach far, or not at all if it leans much. What a digit has drawn to itself is a dash, a colon or the like, if
+it is the same digit without.
 """
 
 from __future__ import annotations
@@ -23,9 +22,10 @@ from typing import NamedTuple
 import numpy as np
 
 from mnistry.acceptance import split_words
-from mnistry.cutting import Piece, join
+from mnistry.brackets import find_brackets
+from mnistry.cutting import Piece
 from mnistry.decoding import Cut, Path, Segment
-from mnistry.imaging import EDGE_LEVEL, Box, cut, measure_line
+from mnistry.imaging import Box, cut, measure_line
 from mnistry.pictures import Gray
 from mnistry.straightening import measure_slant
 
@@ -51,18 +51,6 @@ DASH_HEIGHT = 0.25  # of the slash's height so high at most,
 DASH_GAP = 0.6  # so far from it,
 DASH_MIDDLE = 0.25  # and so far from its middle
 LONGEST_DATE = 10  # marks
-ONE = 1  # the class of what may be a bracket
-BOW, MOST_BOW = 0.2, 0.45  # heights that a bracket is bowed by; of 6,700 MNIST training 1s 0.1 % are so much,
-BOW_OF_PAIR = 0.08  # but two that are bowed to the outside may have so little,
-BOW_OF_LIST = 0.06  # and so much more than other 1s, in the mean, those behind the numbers of a list,
-LIST_GAP = 0.3  # where this is the least gap behind them, in heights,
-LEAST_LINES = 3  # on so many lines, or on two from 1 on
-BOW_RESIDUAL = 0.02  # of the height that it is away from a parabola, in the mean square,
-BOW_THICKNESS = 0.3  # and so thick at most,
-BOW_HEIGHT = 0.85  # of the highest mark beside it, at least, it is high
-PART_OF = 0.5  # confidence of a digit from which what is a part of it is no bracket
-LEAST_ROWS = 8  # of pixels
-FLAT_END = 2.0  # times as broad as it is thick are its ends, at most
 MOST_DRAWN = 3  # marks of a sign, as of "divided by", that a digit has drawn to itself;
 INTO = 0.1  # of its height, that they reach beyond its side at most,
 SIGN_TOP, SIGN_BOTTOM = 0.15, 0.95  # between which dashes are,
@@ -100,7 +88,7 @@ def find_signs(path: Path, line: Cut, ink: Gray) -> list[Box]:
             if segment.box in whole:
                 lean, straight = _measure_lean(whole[segment.box], stroke_px)
             strokes.append(_Stroke(segment.box, cut(ink, segment.box), lean, straight))
-    apart = [*_find_brackets(path, line), *_find_drawn(path, line)]
+    apart = [*find_brackets(path, line), *_find_drawn(path, line)]
     strokes = [stroke for stroke in strokes if stroke.box not in apart]
     return [*apart, *_find_others(path, line, ink, strokes, whole)]
 
@@ -121,123 +109,6 @@ def _find_others(
         if found:
             return [stroke.box for stroke in found]
     return _find_tall(strokes)
-
-
-def _find_brackets(path: Path, line: Cut) -> list[Box]:
-    """Return the boxes of the pieces of marks that are bowed like brackets: far, or in pairs.
-
-    They are no parts of a sure digit, and by themselves a 1 or none.
-    """
-    if len(path.segments) < 2:
-        return []
-    pieces, offered, _ = line
-    highest = max(segment.box[3] for segment in path.segments)
-    sure = [segment for segment in path.segments if segment.digit and segment.confidence >= PART_OF]
-    found: list[Sequence[Piece]] = []
-    opening: Sequence[Piece] = ()
-    for _, group in groupby(range(len(pieces)), lambda index: pieces[index].mark):
-        places = list(group)
-        start, stop = places[0], places[-1] + 1
-        part = pieces[start:stop]
-        alone = offered.get((start, stop))
-        if alone is None or alone.box[3] < BOW_HEIGHT * highest:
-            continue
-        if any(
-            one.start <= start and stop <= one.stop and one.stop - one.start > stop - start for one in sure
-        ):
-            continue
-        bow = measure_bow(join(part)[0]) if alone.answer == ONE or alone.none > alone.confidence else 0.0
-        if not BOW_OF_PAIR <= abs(bow) <= MOST_BOW:
-            continue
-        if abs(bow) >= BOW or (bow < 0 and opening):
-            found.append(part)
-        if bow < 0 and opening:
-            found.append(opening)
-        opening = part if bow > 0 else ()
-    return [piece.box for part in found for piece in part]
-
-
-def find_list_brackets(paths: Sequence[Path], lines: Sequence[Cut]) -> dict[int, list[Box]]:
-    """Return by the number of its line the boxes of the bracket behind each number of a list: 1) 2) 3).
-
-    They are bowed to the right, further than other 1s on the page, a gap follows, and the numbers before them
-    count on, from 1 or on LEAST_LINES of those that begin so.
-    """
-    runs: list[list[tuple[int, int, float, list[Box]]]] = [[]]  # (line, number, bow, boxes) that count on
-    for index, (path, (pieces, *_)) in enumerate(zip(paths, lines, strict=True)):
-        found = _find_list_bracket(path, pieces)
-        if found is None:
-            continue
-        if runs[-1] and found[0] != runs[-1][-1][1] + 1:
-            runs.append([])
-        runs[-1].append((index, *found))
-    listed: dict[int, list[Box]] = {}
-    for run in runs:
-        if len(run) < (2 if run and run[0][1] == 1 else LEAST_LINES):
-            continue
-        boxes = {index: boxes for index, _, _, boxes in run}
-        ones = [
-            measure_bow(join(part)[0])
-            for index, (path, (pieces, *_)) in enumerate(zip(paths, lines, strict=True))
-            for segment in path.segments
-            if segment.answer == ONE and segment.digit
-            for part in [pieces[segment.start : segment.stop]]
-            if part[0].box not in boxes.get(index, [])
-        ]
-        usual = float(np.mean(ones)) if ones else 0.0
-        if np.mean([bow for _, _, bow, _ in run]) <= min(0.0, usual) - BOW_OF_LIST:
-            listed |= boxes
-    return listed
-
-
-def _find_list_bracket(path: Path, pieces: Sequence[Piece]) -> tuple[int, float, list[Box]] | None:
-    """Return the number that a line begins with, the bow of the stroke behind it, and its pieces' boxes."""
-    segments = path.segments
-    for digits in (1, 2):
-        if len(segments) < digits + 2 or not all(segment.digit for segment in segments[:digits]):
-            break
-        stroke, after = segments[digits], segments[digits + 1]
-        part = pieces[stroke.start : stroke.stop]
-        gap = after.box[0] - (stroke.box[0] + stroke.box[2])
-        before = segments[digits - 1]
-        nearer = stroke.box[0] - (before.box[0] + before.box[2]) < gap
-        if stroke.answer != ONE or gap < LIST_GAP * stroke.box[3] or not nearer:
-            continue
-        if len({piece.mark for piece in part}) == 1:
-            number = int("".join(str(segment.answer) for segment in segments[:digits]))
-            return number, measure_bow(join(part)[0]), [piece.box for piece in part]
-    return None
-
-
-def measure_bow(ink: Gray) -> float:
-    """Return by how much of its height an upright stroke is bowed; 0 if it is no such stroke.
-
-    It is positive where the middle is left of the ends, as of an opening bracket.
-    """
-    solid = ink >= EDGE_LEVEL
-    rows = np.flatnonzero(solid.any(axis=1))
-    rows = rows[len(rows) // 20 : len(rows) - len(rows) // 20]
-    if len(rows) < LEAST_ROWS:
-        return 0.0
-    seen, columns = solid[rows], np.arange(solid.shape[1])
-    broad = seen.sum(axis=1)
-    spans = solid.shape[1] - seen[:, ::-1].argmax(axis=1) - seen.argmax(axis=1)
-    middles = seen @ columns / broad
-    height = float(np.ptp(rows) + 1)
-    along = (rows - rows.mean()) / height * 2
-    powers = np.vander(along, 3)
-    curve, *_ = np.linalg.lstsq(powers, middles, rcond=None)
-    residual = float(np.sqrt(np.mean((powers @ curve - middles) ** 2)))
-    thick = float(np.median(broad))
-    ends = max(broad[: len(rows) // 8].max(), broad[-(len(rows) // 8) :].max())
-    if (
-        residual > BOW_RESIDUAL * height
-        or thick > BOW_THICKNESS * height
-        or ends > FLAT_END * thick
-        or (spans - broad).mean() > thick / 2
-    ):
-        return 0.0
-    return float(curve[0]) / height
 
 
 def _find_drawn(path: Path, line: Cut) -> list[Box]:
