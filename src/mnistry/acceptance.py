@@ -98,13 +98,7 @@ def _is_of_letters(word: Sequence[Segment], likely: Sequence[bool]) -> bool:
     Not where that one is sure of all that are likely, nor where less than REFUSED_PORTION are no digits. A
     broad mark that is no digit counts as two letters.
     """
-    least = LETTER_PORTION * max(segment.box[3] for segment in word)
-    # Slashes and commas that were found (see `signs`), of which no digit is at all probable, are no letters.
-    large = [
-        (segment, answer)
-        for segment, answer in zip(word, likely, strict=True)
-        if segment.box[3] >= least and segment.confidence > 0
-    ]
+    large = _list_large(word, likely)
     refused = sum(1 + (segment.box[2] > JOINED * STRIP_PX) for segment, answer in large if not answer)
     letters = refused + sum(answer for _, answer in large)
     doubts = refused + sum(1 - segment.seen for segment, answer in large if answer and segment.seen)
@@ -120,14 +114,22 @@ def _is_of_letters(word: Sequence[Segment], likely: Sequence[bool]) -> bool:
     return not few and not sure and doubts >= WORD_PORTION * letters
 
 
-def _is_unit(word: Sequence[Segment], likely: Sequence[bool]) -> bool:
-    """Return whether of two marks the first is no digit, and high, and the other doubtful, as of kg."""
+def _list_large(word: Sequence[Segment], likely: Sequence[bool]) -> list[tuple[Segment, bool]]:
+    """Return the marks of a word that may be letters, and whether each is a likely digit.
+
+    Signs that were found (see `signs`), of which no digit is at all probable, are no letters.
+    """
     least = LETTER_PORTION * max(segment.box[3] for segment in word)
-    large = [
+    return [
         (segment, answer)
         for segment, answer in zip(word, likely, strict=True)
         if segment.box[3] >= least and segment.confidence > 0
     ]
+
+
+def _is_unit(word: Sequence[Segment], likely: Sequence[bool]) -> bool:
+    """Return whether of two marks the first is no digit, and high, and the other doubtful, as of kg."""
+    large = _list_large(word, likely)
     answers = [answer for _, answer in large]
     if answers != [False, True]:
         return False

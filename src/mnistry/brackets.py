@@ -21,7 +21,7 @@ BOW, MOST_BOW = 0.2, 0.45  # heights that a bracket is bowed by; of 6,700 MNIST 
 BOW_OF_PAIR = 0.08  # but two that are bowed to the outside may have so little,
 BOW_OF_LIST = 0.06  # and so much more than other 1s, in the mean, those behind the numbers of a list,
 LIST_GAP = 0.3  # where this is the least gap behind them, in heights,
-LEAST_LINES = 3  # on so many lines, or on two from 1 on
+LEAST_LINES, FROM_ONE = 3, 2  # on so many lines, and on so many where the numbers begin with 1
 BOW_RESIDUAL = 0.02  # of the height that it is away from a parabola, in the mean square,
 BOW_THICKNESS = 0.3  # and so thick at most,
 BOW_HEIGHT = 0.85  # of the highest mark beside it, at least, it is high
@@ -69,7 +69,7 @@ def find_list_brackets(paths: Sequence[Path], lines: Sequence[Cut]) -> dict[int,
     """Return by the number of its line the boxes of the bracket behind each number of a list: 1) 2) 3).
 
     They are bowed to the right, further than other 1s on the page, a gap follows, and the numbers before them
-    count on, from 1 or on LEAST_LINES of those that begin so.
+    count on: on LEAST_LINES of those that begin so, which need not follow each other, or FROM_ONE if from 1.
     """
     runs: list[list[tuple[int, int, float, list[Box]]]] = [[]]  # (line, number, bow, boxes) that count on
     for index, (path, (pieces, *_)) in enumerate(zip(paths, lines, strict=True)):
@@ -81,7 +81,7 @@ def find_list_brackets(paths: Sequence[Path], lines: Sequence[Cut]) -> dict[int,
         runs[-1].append((index, *found))
     listed: dict[int, list[Box]] = {}
     for run in runs:
-        if len(run) < (2 if run and run[0][1] == 1 else LEAST_LINES):
+        if len(run) < (FROM_ONE if run and run[0][1] == 1 else LEAST_LINES):
             continue
         boxes = {index: boxes for index, _, _, boxes in run}
         usual = min(0.0, _measure_others(paths, lines, boxes))
