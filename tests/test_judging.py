@@ -9,14 +9,15 @@ from numpy.typing import NDArray
 
 from mnistry import judging
 from mnistry.cutting import Piece
-from mnistry.decoding import Segment, find_paths
-from mnistry.judging import MOST_SEEN, TRUST, Cut, choose, rank_likely
+from mnistry.decoding import find_paths
+from mnistry.judging import MOST_SEEN, TRUST, choose, rank_likely
+from mnistry.segments import CutLine, Segment
 from mnistry.sequences import score_labels
 
 WIDTH = 40
 
 
-def draw_line(answers: Sequence[dict[int, float]]) -> Cut:
+def draw_line(answers: Sequence[dict[int, float]]) -> CutLine:
     """A line of one piece a digit, each with these probabilities to the classifier."""
     ink = np.full((64, 30), 255, np.uint8)
     pieces = [Piece((WIDTH * i, 0, 30, 64), ink, i, 0.0) for i in range(len(answers))]
@@ -25,7 +26,7 @@ def draw_line(answers: Sequence[dict[int, float]]) -> Cut:
         probabilities = np.zeros(10)
         probabilities[list(answer)] = list(answer.values())
         segments[i, i + 1] = Segment(i, i + 1, pieces[i].box, np.zeros((28, 28), np.uint8), probabilities)
-    return pieces, segments, 6.0
+    return CutLine(pieces, segments, 6.0)
 
 
 def see(labels: Sequence[int], sure: float = 0.98) -> NDArray[np.float64]:
@@ -49,7 +50,7 @@ def read(
     sure: float = 0.98,
 ):
     line = draw_line(answers)
-    paths = find_paths(*line, 16)
+    paths = find_paths(line, 16)
     ink = np.zeros((128, WIDTH * len(answers)), np.uint8)
     see_line = None if seen is None else lambda ink: see(seen, sure)[None]
     return choose(paths, line, ink, predict, see_line, fits)
@@ -69,7 +70,7 @@ def test_the_second_judge_decides_where_the_classifier_is_unsure() -> None:
 
 def test_of_two_who_see_the_line_the_surer_one_is_believed_and_confidence_is_the_mean() -> None:
     line = draw_line(UNSURE)
-    paths, ink = find_paths(*line, 16), np.zeros((128, 3 * WIDTH), np.uint8)
+    paths, ink = find_paths(line, 16), np.zeros((128, 3 * WIDTH), np.uint8)
     alone, other = see((4, 4, 1)), see((4, 9, 1), sure=0.6)
 
     def choose_with(*seen: NDArray[np.float64]):
@@ -90,7 +91,7 @@ def test_a_text_is_as_probable_as_in_the_mean_of_all_networks() -> None:
 
 def test_one_who_surely_sees_nothing_on_the_line_has_a_say_too() -> None:
     line = draw_line(UNSURE)
-    paths, ink = find_paths(*line, 16), np.zeros((128, 3 * WIDTH), np.uint8)
+    paths, ink = find_paths(line, 16), np.zeros((128, 3 * WIDTH), np.uint8)
     nothing = np.log(np.full((7, 11), 1e-5))  # but for one step all would be left out as surely empty
     nothing[:, 0] = np.log(0.9999)
     seen = np.stack([nothing, see((4, 4, 1))])
@@ -104,7 +105,7 @@ def test_one_who_surely_sees_nothing_on_the_line_has_a_say_too() -> None:
 
 def test_a_single_mark_is_judged_too() -> None:
     line = draw_line([{0: 0.99}])
-    paths, ink = find_paths(*line, 16), np.zeros((128, WIDTH), np.uint8)
+    paths, ink = find_paths(line, 16), np.zeros((128, WIDTH), np.uint8)
     ways = [(see((0,)), 0.95, 1.0), (see(()), 0.4, 0.55), (see((6,)), 0.4, 0.55), (see((0, 0)), 0.4, 0.55)]
     for seen, least, most in ways:
         (segment,) = choose(
@@ -123,7 +124,7 @@ def test_the_second_judge_does_not_overrule_a_sure_classifier_by_half() -> None:
     sure = [{4: 0.9999}, {9: 0.9999}, {1: 0.9999}]
     line = draw_line(sure)
     doubtful = choose(
-        find_paths(*line, 16),
+        find_paths(line, 16),
         line,
         np.zeros((128, 3 * WIDTH), np.uint8),
         predict,

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mnistry.decoding import Path, Segment
+from mnistry.decoding import Path
 from mnistry.matching import choose_fitting
+from mnistry.segments import Segment
 
 IMAGE = np.zeros((28, 28), np.uint8)
 

@@ -15,13 +15,14 @@ import mnistry
 from mnistry import pages, pictures
 from mnistry.acceptance import accept, is_solid
 from mnistry.cutting import Piece, cut_again, cut_pieces, find_cuts, join
-from mnistry.decoding import Path, Segment, find_paths, list_spans
+from mnistry.decoding import Path, find_paths, list_spans
 from mnistry.errors import ImageError
 from mnistry.grouping import group_lines
 from mnistry.imaging import center_digit, find_even_level, find_polarity
 from mnistry.paper import find_page_ink
 from mnistry.rules import remove_rules
 from mnistry.segmentation import find_marks
+from mnistry.segments import CutLine, Segment
 from mnistry.sequences import PADDING_PX, SCALE
 from mnistry.straightening import straighten
 
@@ -390,7 +391,7 @@ def test_the_best_path_joins_the_pieces_of_a_broken_digit() -> None:
     pieces = [_piece(0), _piece(34), _piece(90)]
     segments = {(0, 1): _segment(0, 1, 0.01), (1, 2): _segment(1, 2, 0.01), (0, 2): _segment(0, 2, 0.9)}
     segments[2, 3] = _segment(2, 3, 0.8)
-    path = find_paths(pieces, segments, 6.0)[0].segments
+    path = find_paths(CutLine(pieces, segments, 6.0))[0].segments
     assert [(segment.start, segment.stop) for segment in path] == [(0, 2), (2, 3)]
     assert all(segment.digit for segment in path)
 
@@ -398,7 +399,7 @@ def test_the_best_path_joins_the_pieces_of_a_broken_digit() -> None:
 def test_a_mark_that_is_no_digit_is_left_out() -> None:
     pieces = [_piece(0), _piece(90)]
     segments = {(0, 1): _segment(0, 1, 0.9), (1, 2): _segment(1, 2, 1e-5)}
-    path = find_paths(pieces, segments, 6.0)[0].segments
+    path = find_paths(CutLine(pieces, segments, 6.0))[0].segments
     assert [segment.digit for segment in path] == [True, False]
 
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from mnistry.cutting import Piece
-from mnistry.decoding import Segment, find_paths
+from mnistry.decoding import find_paths
 from mnistry.patterns import compile_pattern, find_matches
 from mnistry.readings import DIGIT_NAMES
+from mnistry.segments import CutLine, Segment
 
 
 def _piece(left: int) -> Piece:
@@ -32,15 +33,16 @@ SEGMENTS = {
     (0, 2): _segment(0, 2, d6=0.8, d0=0.1),
     (2, 3): _segment(2, 3, d7=0.7, d1=0.3),
 }
+LINE = CutLine(PIECES, SEGMENTS, 6.0)
 
 
 def find(pattern: re.Pattern[str]) -> str | None:
-    found = find_matches(PIECES, SEGMENTS, 6.0, pattern, DIGIT_NAMES)
+    found = find_matches(LINE, pattern, DIGIT_NAMES)
     return "".join(map(str, found[0].labels)) if found else None
 
 
 def test_a_pattern_that_everything_fits_gives_the_free_reading() -> None:
-    (free,) = find_paths(PIECES, SEGMENTS, 6.0)
+    (free,) = find_paths(LINE)
     assert find(re.compile(r"\d*")) == "".join(map(str, free.labels)) == "67"
 
 
@@ -54,15 +56,15 @@ def test_a_pattern_chooses_a_less_likely_digit() -> None:
 
 
 def test_a_forced_label_keeps_the_probabilities_of_its_segment() -> None:
-    (found,) = find_matches(PIECES, SEGMENTS, 6.0, compile_pattern(pattern="61"), DIGIT_NAMES)
+    (found,) = find_matches(LINE, compile_pattern(pattern="61"), DIGIT_NAMES)
     assert found.labels == (6, 1)
     assert [int(segment.probabilities.argmax()) for segment in found.segments] == [6, 7]
-    (free,) = find_paths(PIECES, SEGMENTS, 6.0)
+    (free,) = find_paths(LINE)
     assert found.price > free.price
 
 
 def test_several_matches_differ_and_the_best_is_the_first() -> None:
-    found = find_matches(PIECES, SEGMENTS, 6.0, compile_pattern(expect=2), DIGIT_NAMES, 4)
+    found = find_matches(LINE, compile_pattern(expect=2), DIGIT_NAMES, 4)
     assert [path.labels for path in found][:2] == [(6, 7), (6, 1)]
     assert len({path.labels for path in found}) == len(found) == 4
     assert [path.price for path in found] == sorted(path.price for path in found)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mnistry.pixels import find_connected
+from mnistry.pixels import find_connected, quantile
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -26,3 +26,10 @@ def test_marks_that_meet_at_a_corner_hang_together() -> None:
     assert numbers.tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 0], [0, 0, 2]]
     assert stats[1:].tolist() == [[0, 0, 2, 2, 2], [2, 3, 1, 1, 1]]
     assert len(find_connected(np.zeros((4, 4), bool))[1]) == 1
+
+
+@pytest.mark.parametrize("portion", [0.0, 0.25, 0.5, 0.995, 1.0])
+def test_a_quantile_is_what_numpy_says(portion: float) -> None:
+    rng = np.random.default_rng(0)
+    for values in (rng.normal(size=(7, 5)), np.zeros((3, 2)), rng.integers(0, 4, 1000), np.array([3.0])):
+        assert quantile(values, portion) == pytest.approx(np.quantile(values, portion))

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mnistry.decoding import Path, Segment
+from mnistry.decoding import Path
 from mnistry.imaging import Box, find_box, measure_stroke
 from mnistry.pictures import Gray
+from mnistry.segments import Segment
 from mnistry.straightening import STRIP_PX
 
 HALF = 128  # level, from which a pixel is in a shape; its stroke's width, by area, is

@@ -12,9 +12,10 @@ from itertools import groupby
 import numpy as np
 
 from mnistry.cutting import Piece, join
-from mnistry.decoding import Cut, Path
+from mnistry.decoding import Path
 from mnistry.imaging import EDGE_LEVEL, Box
 from mnistry.pictures import Gray
+from mnistry.segments import CutLine
 
 ONE = 1  # the class of what may be a bracket
 BOW, MOST_BOW = 0.2, 0.45  # heights that a bracket is bowed by; of 6,700 MNIST training 1s 0.1 % are so much,
@@ -30,14 +31,14 @@ LEAST_ROWS = 8  # of pixels
 FLAT_END = 2.0  # times as broad as it is thick are its ends, at most
 
 
-def find_brackets(path: Path, line: Cut) -> list[Box]:
+def find_brackets(path: Path, line: CutLine) -> list[Box]:
     """Return the boxes of the pieces of marks that are bowed like brackets: far, or in pairs.
 
     They are no parts of a sure digit, and by themselves a 1 or none.
     """
     if len(path.segments) < 2:
         return []
-    pieces, offered, _ = line
+    pieces = line.pieces
     highest = max(segment.box[3] for segment in path.segments)
     sure = [segment for segment in path.segments if segment.digit and segment.confidence >= PART_OF]
     found: list[Sequence[Piece]] = []
@@ -46,7 +47,7 @@ def find_brackets(path: Path, line: Cut) -> list[Box]:
         places = list(group)
         start, stop = places[0], places[-1] + 1
         part = pieces[start:stop]
-        alone = offered.get((start, stop))
+        alone = line.segments.get((start, stop))
         if alone is None or alone.box[3] < BOW_HEIGHT * highest:
             continue
         if any(
@@ -65,15 +66,15 @@ def find_brackets(path: Path, line: Cut) -> list[Box]:
     return [piece.box for part in found for piece in part]
 
 
-def find_list_brackets(paths: Sequence[Path], lines: Sequence[Cut]) -> dict[int, list[Box]]:
+def find_list_brackets(paths: Sequence[Path], lines: Sequence[CutLine]) -> dict[int, list[Box]]:
     """Return by the number of its line the boxes of the bracket behind each number of a list: 1) 2) 3).
 
     They are bowed to the right, further than other 1s on the page, a gap follows, and the numbers before them
     count on: on LEAST_LINES of those that begin so, which need not follow each other, or FROM_ONE if from 1.
     """
     runs: list[list[tuple[int, int, float, list[Box]]]] = [[]]  # (line, number, bow, boxes) that count on
-    for index, (path, (pieces, *_)) in enumerate(zip(paths, lines, strict=True)):
-        found = _find_list_bracket(path, pieces)
+    for index, (path, line) in enumerate(zip(paths, lines, strict=True)):
+        found = _find_list_bracket(path, line.pieces)
         if found is None:
             continue
         if runs[-1] and found[0] != runs[-1][-1][1] + 1:
@@ -90,12 +91,14 @@ def find_list_brackets(paths: Sequence[Path], lines: Sequence[Cut]) -> dict[int,
     return listed
 
 
-def _measure_others(paths: Sequence[Path], lines: Sequence[Cut], brackets: Mapping[int, list[Box]]) -> float:
+def _measure_others(
+    paths: Sequence[Path], lines: Sequence[CutLine], brackets: Mapping[int, list[Box]]
+) -> float:
     """Return the mean bow of the 1s on the page that are none of some brackets; 0 if there are no others."""
     bows = []
-    for index, (path, (pieces, *_)) in enumerate(zip(paths, lines, strict=True)):
+    for index, (path, line) in enumerate(zip(paths, lines, strict=True)):
         for segment in path.segments:
-            part = pieces[segment.start : segment.stop]
+            part = line.pieces[segment.start : segment.stop]
             if segment.answer == ONE and segment.digit and part[0].box not in brackets.get(index, []):
                 bows.append(measure_bow(join(part)[0]))
     return float(np.mean(bows)) if bows else 0.0

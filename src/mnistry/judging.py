@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistry.cutting import cut_again
-from mnistry.decoding import LEAST, Cut, Path, Predict, Segment, classify_segments, find_path_with
+from mnistry.decoding import Path, Predict, classify_segments, find_path_with
 from mnistry.pictures import Gray
+from mnistry.segments import LEAST, CutLine, Segment
 from mnistry.sequences import condense, find_boundaries, judge_places, list_likely, score_labels
 
 MOST_SEEN, MOST_PROPOSED = 60, 16  # marks of a line that they look at, and make proposals for
@@ -38,7 +39,7 @@ Seen: TypeAlias = Sequence[NDArray[np.floating[Any]]]  # (steps, 11) of each net
 
 def choose(
     paths: Sequence[Path],
-    line: Cut,
+    line: CutLine,
     ink: Gray,
     predict: Predict,
     see_line: SeeLine | None,
@@ -61,7 +62,7 @@ def choose(
     if see_line is None or not 0 < count <= MOST_SEEN:
         return paths[0]
     alone = judge_alone(paths[0], ink, see_line) if count == 1 else None
-    if alone is not None and not _may_be_several(paths[0]):
+    if alone is not None and is_one_mark(paths[0]):
         return alone
     everywhere = list(see_line(ink))
     seen = [condense(answers, max(len(path.labels) for path in paths)) for answers in everywhere]
@@ -80,18 +81,18 @@ def choose(
     favourite = min(judged, key=lambda path: path.doubt)
     if len(favourite.labels) >= len(paths[0].labels):  # no digit that the classifier is sure of is left out
         judged.append(favourite._replace(price=min(favourite.price, paths[0].price + FAR)))
-    drawn = len({piece.mark for piece in line[0]}) == 1  # as drawings are
+    drawn = len({piece.mark for piece in line.pieces}) == 1  # as drawings are
     best = judge(min(judged, key=lambda path: path.price + path.doubt), seen, strict=drawn)
     return best if alone is None or _is_sure(best) else alone
 
 
-def _may_be_several(path: Path) -> bool:
-    """Return whether a line's only mark is no digit, and wide enough to be two that touch."""
+def is_one_mark(path: Path) -> bool:
+    """Return whether a path is one segment that is a digit, or is not wide enough to be two that touch."""
     if len(path.segments) != 1:
         return False
     (segment,) = path.segments
     _, _, width, height = segment.box
-    return segment.none > segment.confidence and width >= WIDE * height
+    return segment.none <= segment.confidence or width < WIDE * height
 
 
 def _is_sure(path: Path) -> bool:
@@ -131,7 +132,7 @@ def rank_likely(seen: Seen) -> list[tuple[int, ...]]:
 
 def _propose(
     paths: Sequence[Path],
-    line: Cut,
+    line: CutLine,
     ink: Gray,
     seen: Seen,
     likely: Sequence[tuple[int, ...]],
@@ -143,13 +144,14 @@ def _propose(
     or hardly.
     """
     known = {path.labels: path.price for path in paths}
-    proposed = [path for labels in likely if labels not in known and (path := find_path_with(*line, labels))]
+    proposed = [path for labels in likely if labels not in known and (path := find_path_with(line, labels))]
     known |= {path.labels: path.price for path in proposed}
     favourite = likely[0] if likely else ()
     if favourite and known.get(favourite, math.inf) > paths[0].price + FAR:
         surest = max(seen, key=lambda answers: float(score_labels(answers, [favourite])[0]))
-        pieces = cut_again(line[0], find_boundaries(ink, surest, favourite))
-        path = find_path_with(pieces, classify_segments([pieces], predict)[0], line[2], favourite)
+        pieces = cut_again(line.pieces, find_boundaries(ink, surest, favourite))
+        again = CutLine(pieces, classify_segments([pieces], predict)[0], line.stroke_px)
+        path = find_path_with(again, favourite)
         proposed += [path] if path else []
     return proposed
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mnistry.imaging import find_even_level, find_polarity
 from mnistry.pictures import Gray, shrink
+from mnistry.pixels import quantile
 
 Floats: TypeAlias = NDArray[np.float32]
 
@@ -165,7 +166,7 @@ def find_edges(smoothed: Floats) -> Floats:
     slope = cv2.magnitude(
         cv2.Sobel(smoothed, cv2.CV_32F, 1, 0, scale=1 / 8), cv2.Sobel(smoothed, cv2.CV_32F, 0, 1, scale=1 / 8)
     )
-    strong = float(np.percentile(sample(slope), 99.5)) / 2
+    strong = quantile(sample(slope), 0.995) / 2
     return np.asarray(np.where(slope >= strong, slope * slope, 0), np.float32)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistry.pictures import Gray
-from mnistry.pixels import find_connected
+from mnistry.pixels import find_connected, quantile
 from mnistry.rules import FRAME_END, MARK_LEVEL, RULE_THICKNESS, Rule, erase, find_rules, measure_rule, shear
 
 LEAST_FRAME_PX = 24  # height of a box that digits stand in
@@ -107,11 +107,14 @@ def find_crossed(mark: NDArray[np.bool_]) -> tuple[Place, Gray] | None:
     import cv2
 
     counts = [band.sum(axis) for band, axis in zip(_cut_bands(mark), (0, 0, 1, 1), strict=True)]
-    size = int(LINE * min(float(np.percentile(count[count > 0], 25)) for count in counts if count.any()) + 2)
+    size = int(LINE * min(quantile(count[count > 0], 0.25) for count in counts if count.any()) + 2)
     if size > min(MOST_LINE * min(mark.shape), MOST_LINE_PX):
         return None
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-    opened = cv2.morphologyEx(np.pad(mark.view(np.uint8), size), cv2.MORPH_OPEN, kernel)
+    eroded = cv2.erode(np.pad(mark.view(np.uint8), size), kernel)
+    if not eroded.any():
+        return None
+    opened = cv2.dilate(eroded, kernel)
     around = np.ones((size // 2 * 2 + 1,) * 2, np.uint8)
     strokes, thick = (part[size:-size, size:-size] > 0 for part in (opened, cv2.dilate(opened, around)))
     labels, stats = find_connected(mark & ~thick)

@@ -14,10 +14,10 @@ from mnistry.acceptance import accept
 from mnistry.blanks import check_crowd, check_written
 from mnistry.brackets import find_list_brackets
 from mnistry.cutting import Piece, cut_pieces
-from mnistry.decoding import LEAST, Cut, Path, Predict, Segment, classify_segments, find_paths
+from mnistry.decoding import Path, Predict, classify_segments, find_paths
 from mnistry.errors import CrowdedError, ImageError
 from mnistry.imaging import center_digit, measure_stroke
-from mnistry.judging import SeeLine, choose, judge_alone
+from mnistry.judging import SeeLine, choose, is_one_mark, judge_alone
 from mnistry.looks import FIRST, Look, look_at
 from mnistry.matching import choose_fitting
 from mnistry.paper import measure_contrast
@@ -26,6 +26,7 @@ from mnistry.pictures import Gray
 from mnistry.placing import to_digit
 from mnistry.readings import DIGIT_NAMES, Digit, Line
 from mnistry.segmentation import MOST_MARKS, Mark, find_typical_height, paint_marks
+from mnistry.segments import LEAST, CutLine, Segment
 from mnistry.signs import find_signs, leave_out
 from mnistry.slopes import SMALL_PORTION
 from mnistry.straightening import Strip, straighten
@@ -185,7 +186,7 @@ def _read_lines(
     """Return the lines of digits that lines of marks are; `to_picture` maps the page's (x, y, 1)."""
     strips, widths, pieces = _cut_lines(found, name)
     offered = classify_segments(pieces, options.predict, name)
-    lines: list[Cut] = list(zip(pieces, offered, widths, strict=True))
+    lines = list(map(CutLine, pieces, offered, widths))
     inks = [strip.ink for strip in strips]
     paths = [_find_path(line, ink, options) for line, ink in zip(lines, inks, strict=True)]
     listed = find_list_brackets(paths, lines)
@@ -255,15 +256,17 @@ def _is_sure(line: Line) -> bool:
     return digits and len(large) > 1 and all(digit.accepted and digit.confidence >= SURE for digit in large)
 
 
-def _find_path(line: Cut, ink: Gray, options: Options) -> Path:
+def _find_path(line: CutLine, ink: Gray, options: Options) -> Path:
     """Return the best way to read a line of this ink, whatever its digits are known to match."""
-    paths = find_paths(*line, WAYS if options.see_line else 1)
+    paths = find_paths(line)
+    if options.see_line and not is_one_mark(paths[0]):
+        paths = find_paths(line, WAYS)
     return choose(paths, line, ink, options.predict, options.see_line, lambda labels: True)
 
 
-def _find_match(line: Cut, ink: Gray, pattern: re.Pattern[str], options: Options) -> Path | None:
+def _find_match(line: CutLine, ink: Gray, pattern: re.Pattern[str], options: Options) -> Path | None:
     """Return the best way to read a line of this ink as a pattern has it; None where there is none."""
-    ways = find_matches(*line, pattern, options.class_names, WAYS)
+    ways = find_matches(line, pattern, options.class_names, WAYS)
     return choose(ways, line, ink, options.predict, options.see_line, options.fits) if ways else None
 
 

@@ -22,7 +22,7 @@ from mnistry.frames import remove_frames, remove_rings
 from mnistry.imaging import measure_stroke
 from mnistry.light import LEAST_CONTRAST, SMALL_PX, Floats, find_edges, flatten_paper, sample, smooth
 from mnistry.pictures import Gray
-from mnistry.pixels import find_connected
+from mnistry.pixels import find_connected, quantile
 from mnistry.rules import LEAST_LEFT, RULE_LEVEL, measure_pitch, remove_rules
 
 LEVELS_PX = 80  # longest side of the field of thresholds, which is smooth
@@ -42,7 +42,7 @@ SPECKS, SPECK_PX = 100, 15  # so many marks, most of all, of a smaller area, and
 MOST_SMOOTHING_PX = 30.0  # and of so many pixels at most: the time grows with it
 SHORT_PX = 120  # of that copy: what is less high, such as a strip of paper, counts as so high
 LEAST_SHARPNESS = 9.0  # contrasts that the steepest slope would rise along the picture's shorter side,
-HIGHEST = 99.9  # percentile of the picture that stands out so far
+HIGHEST = 0.999  # of the picture does not stand out further
 MOST_COVERED = 0.6  # of the picture is ink; more is the grain of a blank page
 MIN_SIGMAS = (
     2.0  # of the paper's grain, that the threshold has, and by which what is faint is above the paper
@@ -68,10 +68,10 @@ def find_page_ink(gray: Gray, invert: bool | None = None, name: str = "", *, dar
     import cv2
 
     raised, threshold, sharpness = _even_out(gray, invert, darkness)
-    (ground, grain), middle = _measure_grain(raised, threshold), float(np.median(sample(threshold)))
+    (ground, grain), middle = _measure_grain(raised, threshold), quantile(sample(threshold), 0.5)
     contrast = 2 * middle / darkness
     other = ", or pass --invert or --no-invert" if invert is None else ""
-    highest = float(np.percentile(sample(smooth(raised)), HIGHEST))
+    highest = quantile(sample(smooth(raised)), HIGHEST)
     if sharpness < LEAST_SHARPNESS * max(contrast, highest):
         raise ImageError(
             f"no ink found in {name or 'the picture'}: light and dark pass into each other all over it, as "
@@ -115,7 +115,7 @@ def find_page_ink(gray: Gray, invert: bool | None = None, name: str = "", *, dar
 def measure_contrast(gray: Gray, invert: bool | None = None) -> float:
     """Return by how many gray levels ink stands out, once light is evened out and grain is smoothed."""
     _, threshold, _ = _even_out(gray, invert, 1.0)
-    return 2 * float(np.median(sample(threshold)))
+    return 2 * quantile(sample(threshold), 0.5)
 
 
 def _even_out(gray: Gray, invert: bool | None, darkness: float) -> tuple[Floats, Floats, float]:
@@ -124,7 +124,7 @@ def _even_out(gray: Gray, invert: bool | None, darkness: float) -> tuple[Floats,
     edges, threshold = find_threshold(raised, darkness)
     sharpness = _measure_sharpness(raised, edges)
     _, grain = _measure_grain(raised, threshold)
-    if grain > ROUGH * float(np.median(sample(threshold))):
+    if grain > ROUGH * quantile(sample(threshold), 0.5):
         raised, threshold = _smooth_grain(raised, threshold, darkness)
     return raised, threshold, sharpness
 
@@ -189,8 +189,8 @@ def _measure_grain(raised: Floats, threshold: Floats) -> tuple[float, float]:
     paper = raised[raised < threshold]
     if 2 * np.count_nonzero(paper) <= paper.size:  # as in most drawings: quick
         return 0.0, 0.0
-    level = float(np.median(paper))
-    return level, 1.4826 * float(np.median(np.abs(paper - level)))
+    level = quantile(paper, 0.5)
+    return level, 1.4826 * quantile(np.abs(paper - level), 0.5)
 
 
 def _measure_sharpness(raised: Floats, edges: Floats) -> float:
@@ -240,6 +240,8 @@ def _keep_reaching(marks: NDArray[np.bool_], core: NDArray[np.bool_]) -> Gray:
     keep = np.zeros(count, np.uint8)
     keep[labels[core & marks]] = 1
     keep[0] = 0
+    if keep[1:].all():  # as in most drawings: quick
+        return marks.astype(np.uint8)
     return np.asarray(keep[labels], np.uint8)
 
 

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistry.cutting import Piece
-from mnistry.decoding import Marks, Path, Segment, measure_marks, price_labels, price_leaving
+from mnistry.decoding import Path
+from mnistry.segments import CutLine, Priced, Segment
 
 WAYS = 40  # kept for every end and number of digits: the cheapest
 LABELS = 4  # of a segment, tried beside the most probable one
@@ -63,9 +63,7 @@ def compile_pattern(expect: int | None = None, pattern: str | None = None) -> re
 
 
 def find_matches(
-    pieces: Sequence[Piece],
-    segments: dict[tuple[int, int], Segment],
-    stroke_px: float,
+    line: CutLine,
     pattern: re.Pattern[str],
     class_names: Sequence[str],
     most: int = 1,
@@ -75,21 +73,21 @@ def find_matches(
     As `decoding.find_paths`, but for every end and number of digits the WAYS cheapest are kept, with the
     likeliest labels of each segment.
     """
-    marks = measure_marks(pieces)
     ending: dict[int, list[tuple[float, int, str, Segment]]] = {}
-    for (start, stop), segment in segments.items():
-        for price, label, chosen in _list_options(segment, pieces, marks, stroke_px, class_names):
+    for priced in line.prices:
+        start, stop = priced.segment.start, priced.segment.stop
+        for price, label, chosen in _list_options(priced, class_names):
             ending.setdefault(stop, []).append((price, start, label, chosen))
     none = np.zeros((1, WAYS), np.int64)
     ways = {0: _Ways(0, np.where(np.arange(WAYS) == 0, 0.0, np.inf)[None], none, none, [])}
-    most_counts = max(2, MOST_TRIED // max(1, len(pieces)))
+    most_counts = max(2, MOST_TRIED // max(1, len(line.pieces)))
     for stop in sorted(ending):
         steps = [step for step in ending[stop] if step[1] in ways]
         if steps:
             ways[stop] = _find_ways(ways, steps, most_counts)
-    if len(pieces) not in ways:
+    if len(line.pieces) not in ways:
         return []
-    last = ways[len(pieces)]
+    last = ways[len(line.pieces)]
     order = np.argsort(last.prices, axis=None, kind="stable")
     found: dict[str, Path] = {}
     # On a long line not all, but of every number of digits the cheapest.
@@ -97,7 +95,7 @@ def find_matches(
         row, way = divmod(int(index), WAYS)
         if len(found) == most or not np.isfinite(last.prices[row, way]):
             break
-        path, text = _trace(ways, len(pieces), row, way)
+        path, text = _trace(ways, len(line.pieces), row, way)
         if text not in found and pattern.fullmatch(text):
             found[text] = Path(tuple(path), float(last.prices[row, way]))
     return list(found.values())
@@ -142,16 +140,10 @@ def _trace(ways: dict[int, _Ways], stop: int, row: int, way: int) -> tuple[list[
     return path[::-1], text
 
 
-def _list_options(
-    segment: Segment,
-    pieces: Sequence[Piece],
-    marks: Marks,
-    stroke_px: float,
-    class_names: Sequence[str],
-) -> list[tuple[float, str, Segment]]:
+def _list_options(priced: Priced, class_names: Sequence[str]) -> list[tuple[float, str, Segment]]:
     """Return (price, label, segment) of every way to take it: as one of its likeliest labels, or left out."""
-    left_out = replace(segment, digit=False)
-    options = [(price_leaving(segment, pieces, marks), "", left_out)]
-    for price, label in price_labels(segment, pieces, marks, stroke_px, 1 + LABELS):
-        options.append((price, class_names[label], replace(segment, label=label)))
+    segment = priced.segment
+    options = [(priced.left_out, "", replace(segment, digit=False))]
+    for label in priced.ranked[: 1 + LABELS]:
+        options.append((priced.labels[label], class_names[label], replace(segment, label=label)))
     return options

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mnistry.decoding import Segment
 from mnistry.imaging import EDGE_LEVEL, Box
 from mnistry.readings import NUM_ALTERNATIVES, Digit
+from mnistry.segments import Segment
 from mnistry.straightening import Strip
 from mnistry.writing import Homography
 

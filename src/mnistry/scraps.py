@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mnistry.corners import Sheet, trace
 from mnistry.pictures import Gray
+from mnistry.pixels import quantile
 from mnistry.sheets import (
     LEAST_INK,
     MENDED_PX,
@@ -49,7 +50,7 @@ def find_scraps(gray: Gray) -> list[Sheet]:
     """
     small = copy_small(gray)
     rim = np.concatenate([small[0], small[-1], small[:, 0], small[:, -1]])
-    darkest_paper = float(np.percentile(rim, 100 * (1 - BRIGHT_BORDER))) + BORDER_STEP
+    darkest_paper = quantile(rim, 1 - BRIGHT_BORDER) + BORDER_STEP
     if min(small.shape) <= 2 * RING_PX[1] or (small > darkest_paper).mean() < LEAST_SCRAP:
         return []
     paper = clear(small)

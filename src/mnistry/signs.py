@@ -24,9 +24,10 @@ import numpy as np
 from mnistry.acceptance import split_words
 from mnistry.brackets import find_brackets
 from mnistry.cutting import Piece
-from mnistry.decoding import Cut, Path, Segment
+from mnistry.decoding import Path
 from mnistry.imaging import Box, cut, measure_line
 from mnistry.pictures import Gray
+from mnistry.segments import CutLine, Segment
 from mnistry.straightening import measure_slant
 
 LEAST_HEIGHT = 0.4  # of the largest digit's height: what is lower is a dot or a dash
@@ -76,17 +77,16 @@ class _Stroke(NamedTuple):
     straight: bool
 
 
-def find_signs(path: Path, line: Cut, ink: Gray) -> list[Box]:
+def find_signs(path: Path, line: CutLine, ink: Gray) -> list[Box]:
     """Return the boxes of the signs that a path through a line has; `ink` is that of its strip."""
-    pieces, _, stroke_px = line
-    whole = {piece.box: piece.ink for piece in pieces}
+    whole = {piece.box: piece.ink for piece in line.pieces}
     height = max((segment.box[3] for segment in path.segments if segment.digit), default=0)
     strokes = []
     for segment in path.segments:
         if segment.box[3] >= LEAST_HEIGHT * height:
             lean, straight = None, False
             if segment.box in whole:
-                lean, straight = _measure_lean(whole[segment.box], stroke_px)
+                lean, straight = _measure_lean(whole[segment.box], line.stroke_px)
             strokes.append(_Stroke(segment.box, cut(ink, segment.box), lean, straight))
     apart = [*find_brackets(path, line), *_find_drawn(path, line)]
     strokes = [stroke for stroke in strokes if stroke.box not in apart]
@@ -94,7 +94,7 @@ def find_signs(path: Path, line: Cut, ink: Gray) -> list[Box]:
 
 
 def _find_others(
-    path: Path, line: Cut, ink: Gray, strokes: Sequence[_Stroke], whole: Collection[Box]
+    path: Path, line: CutLine, ink: Gray, strokes: Sequence[_Stroke], whole: Collection[Box]
 ) -> list[Box]:
     """Return the boxes of slashes, or of commas; `whole` are those of single pieces."""
     ending = _find_ending(path, line, ink)
@@ -111,9 +111,9 @@ def _find_others(
     return _find_tall(strokes)
 
 
-def _find_drawn(path: Path, line: Cut) -> list[Box]:
+def _find_drawn(path: Path, line: CutLine) -> list[Box]:
     """Return the boxes of the pieces of signs that digits have drawn to them and are the same without."""
-    pieces, offered, _ = line
+    pieces = line.pieces
     found = []
     for segment in path.segments:
         if not segment.digit:
@@ -125,7 +125,7 @@ def _find_drawn(path: Path, line: Cut) -> list[Box]:
                 (groups[:count], (segment.start + first, segment.stop)),
                 (groups[-count:], (segment.start, segment.stop - last)),
             ):
-                alone = offered.get(rest)
+                alone = line.segments.get(rest)
                 if alone and alone.answer == segment.answer and _is_drawn(signs, alone, segment):
                     found += [piece.box for sign in signs for piece in sign]
     return found
@@ -172,10 +172,9 @@ def _find_commas(marks: Sequence[_Stroke], strokes: Sequence[_Stroke]) -> list[B
     ]
 
 
-def _find_ending(path: Path, line: Cut, ink: Gray) -> list[Box]:
+def _find_ending(path: Path, line: CutLine, ink: Gray) -> list[Box]:
     """Return the slash before a dash, or the two of =, that end a line, which the path may take together."""
-    pieces, _, stroke_px = line
-    rest: list[Piece] = list(pieces)
+    rest = list(line.pieces)
     dashes: list[list[Box]] = []
     while rest and len(dashes) < len(ENDINGS):
         boxes = [piece.box for piece in rest if piece.mark == rest[-1].mark]
@@ -188,7 +187,7 @@ def _find_ending(path: Path, line: Cut, ink: Gray) -> list[Box]:
     slash = rest[-1]
     if slash.mark == rest[-2].mark:  # part of a digit
         return []
-    lean, _ = _measure_lean(slash.ink, stroke_px)
+    lean, _ = _measure_lean(slash.ink, line.stroke_px)
     boxes = [segment.box for segment in path.segments if segment.stop < len(rest) and segment.digit]
     if lean is None or not boxes:
         return []
@@ -286,19 +285,18 @@ def _compare(slash: _Stroke, others: Sequence[_Stroke]) -> tuple[float, float, f
     )
 
 
-def leave_out(signs: Collection[Box], line: Cut, ink: Gray) -> tuple[Cut, Gray]:
+def leave_out(signs: Collection[Box], line: CutLine, ink: Gray) -> tuple[CutLine, Gray]:
     """Return a line in which the pieces with some boxes are surely no digits, and its ink without them."""
-    pieces, offered, stroke_px = line
-    ink, pieces = ink.copy(), list(pieces)
+    ink, pieces = ink.copy(), list(line.pieces)
     taken = {index for index, piece in enumerate(pieces) if piece.box in signs}
     for index in taken:
         x, y, width, height = pieces[index].box
         ink[y : y + height, x : x + width][pieces[index].ink > 0] = 0
         pieces[index] = replace(pieces[index], ink=np.zeros_like(pieces[index].ink))
     left = {}
-    for span, segment in offered.items():
+    for span, segment in line.segments.items():
         if taken.isdisjoint(range(*span)):
             left[span] = segment
         elif taken.issuperset(range(*span)):
             left[span] = replace(segment, probabilities=0 * segment.probabilities)
-    return (pieces, left, stroke_px), ink
+    return CutLine(pieces, left, line.stroke_px), ink

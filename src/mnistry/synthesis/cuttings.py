@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from mnistry.cutting import cut_pieces, join
 from mnistry.dataset import Dataset
-from mnistry.decoding import Segment, list_spans
+from mnistry.decoding import list_spans
 from mnistry.errors import ImageError
 from mnistry.imaging import EDGE_LEVEL, Box, center_digit, measure_stroke
 from mnistry.pictures import Gray, load_shrunk
 from mnistry.placing import box_on_page
+from mnistry.segments import Segment
 from mnistry.straightening import straighten
 from mnistry.synthesis import cameras, papers
 from mnistry.synthesis.pages import make_page
