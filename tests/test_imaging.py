@@ -274,7 +274,7 @@ def test_a_shadow_on_paper_that_is_white_else_is_no_drawing_on_even_paper() -> N
     cv2.line(page, (150, 100), (150, 200), 20, 8)
     page = page.clip(0, 255).astype(np.uint8)
     assert find_even_level(page) is None
-    ink = find_page_ink(page)
+    ink = find_page_ink(page).ink
     assert ink[150, 150] > 200
     assert ink[150, 190] == 0
 
@@ -292,7 +292,7 @@ def test_drawings_have_their_polarity_however_wide_the_brush(pen: int, invert: b
     cv2.line(drawing, (140, 60), (140, 220), 0, pen)
     drawing = 255 - drawing if invert else drawing
     assert find_polarity(drawing, find_even_level(drawing)) == invert
-    ink = find_page_ink(drawing)
+    ink = find_page_ink(drawing).ink
     assert ink[140, 140] == 255
     assert ink[10, 10] == 0
 
@@ -303,7 +303,7 @@ def test_a_thin_stroke_in_much_grain_is_all_the_ink_there_is(noise: int) -> None
     cv2.polylines(page, [np.array([(400, 300), (470, 300), (425, 420)])], False, 90, 9, cv2.LINE_AA)
     stroke = page < 120
     page = (page + np.random.default_rng(0).normal(0, noise, page.shape)).clip(0, 255).astype(np.uint8)
-    ink = find_page_ink(page) >= 96
+    ink = find_page_ink(page).ink >= 96
     near = cv2.dilate(stroke.astype(np.uint8), np.ones((15, 15), np.uint8)) > 0
     assert (ink & ~near).sum() < 0.25 * stroke.sum()  # a few specks
     assert ink[stroke].mean() > 0.95

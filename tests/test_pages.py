@@ -411,7 +411,7 @@ def test_faint_strokes_of_a_drawing_are_kept() -> None:
     picture = np.full((200, 200), 255, np.uint8)
     cv2.line(picture, (60, 40), (60, 160), 120, 6)
     cv2.line(picture, (60, 160), (140, 160), 0, 6)
-    assert find_page_ink(picture)[60:140, 60].min() > 80
+    assert find_page_ink(picture).ink[60:140, 60].min() > 80
 
 
 def test_a_page_full_of_specks_is_refused_at_once():
@@ -455,26 +455,26 @@ def test_a_pen_of_one_pixel_is_ink() -> None:
     picture = np.full((110, 292), 255, np.uint8)
     for x in (40, 130, 220):
         cv2.polylines(picture, [np.array([(x, 20), (x + 30, 22), (x + 10, 90)])], False, 62, 1, cv2.LINE_8)
-    ink = find_page_ink(picture)
+    ink = find_page_ink(picture).ink
     assert np.array_equal(ink >= 96, picture < 128)
 
 
 def test_a_broken_digit_at_the_beginning_makes_no_line_of_its_own() -> None:
     picture = write("3371")
     picture[76:79, :105] = 255  # through the first digit
-    marks = find_marks(find_page_ink(picture))
+    marks = find_marks(find_page_ink(picture).ink)
     assert len(marks) == 5
     assert len(group_lines(marks)) == 1
 
 
 def test_lines_close_below_each_other_stay_apart() -> None:
     picture = write("5371\n2604", rows=88)
-    assert [len(line) for line in group_lines(find_marks(find_page_ink(picture)))] == [4, 4]
+    assert [len(line) for line in group_lines(find_marks(find_page_ink(picture).ink))] == [4, 4]
 
 
 @pytest.mark.parametrize(("level", "size_px"), [(150, 5), (250, 9)])
 def test_specks_far_smaller_than_the_digits_are_grain(level: int, size_px: int) -> None:
-    ink, rng = find_page_ink(write("3571")), np.random.default_rng(0)
+    ink, rng = find_page_ink(write("3571")).ink, np.random.default_rng(0)
     specks = ink.copy()
     for _ in range(150):
         x, y = rng.integers(1, ink.shape[1] - 10), rng.integers(1, ink.shape[0] - 10)
@@ -490,7 +490,7 @@ def test_small_digits_below_large_ones_are_writing() -> None:
     page = np.full((len(large) + len(small), max(large.shape[1], small.shape[1])), 255, np.uint8)
     page[: len(large), : large.shape[1]] = large
     page[len(large) :, : small.shape[1]] = small
-    lines = group_lines(find_marks(find_page_ink(page)))
+    lines = group_lines(find_marks(find_page_ink(page).ink))
     assert [len(line) for line in lines] == [3, 12, 12, 12]
 
 

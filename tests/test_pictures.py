@@ -132,7 +132,7 @@ def test_coloured_ink_keeps_its_contrast(paper: str, ink: str) -> None:
     image.paste(ink, mask=Image.fromarray(seven))
     gray = pictures.load_gray(image).astype(int)
     assert abs(gray[seven].mean() - gray[~seven].mean()) > 100
-    box = imaging.find_box(find_page_ink(gray.astype(np.uint8)))
+    box = imaging.find_box(find_page_ink(gray.astype(np.uint8)).ink)
     np.testing.assert_allclose(box, cv2.boundingRect(seven.astype(np.uint8)), atol=2)
 
 

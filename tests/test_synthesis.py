@@ -98,7 +98,7 @@ def test_a_digit_on_a_page_is_the_data_sets(digits: Dataset) -> None:
     for seed in range(20):
         page = synthesis.make_page(digits, seed, "easy", "single", scene="canvas")
         (mark,) = page.lines[0].digits
-        image = imaging.center_digit(find_page_ink(page.image.max(axis=2), invert=True))
+        image = imaging.center_digit(find_page_ink(page.image.max(axis=2), invert=True).ink)
         others = np.concatenate([digits.images[[mark.index]], digits.images[:400]]).reshape(401, -1)
         others = others - others.mean(axis=1, keepdims=True)
         likeness = others @ image.ravel() / np.linalg.norm(others, axis=1)

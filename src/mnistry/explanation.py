@@ -67,7 +67,7 @@ def plot_steps(
     look = lines[0].look if lines and len(pages) == 1 else FIRST
     page, _ = look_at(_find_first(pages, invert), look)
     flattened = _flatten(page, invert)
-    ink = find_page_ink(page, invert, darkness=look.darkness)
+    ink, _ = find_page_ink(page, invert, darkness=look.darkness)
     grouped = group_lines(find_marks(ink))
     strips = [straighten(marks).ink for marks in grouped[:MOST_LINES]]
 

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistry.imaging import measure_line, measure_stroke
+from mnistry.grids import LEAST_WRITTEN, find_grid
+from mnistry.imaging import Box, measure_line, measure_stroke
 from mnistry.outlines import (
     BAND,
     CONTENT_HEIGHT,
@@ -54,23 +55,36 @@ AS_HIGH = 0.9  # of it has a digit in a circle
 DOT = 0.7  # of its box a dot in a zero fills
 
 
-def remove_frames(ink: Gray) -> Gray:
+def remove_frames(ink: Gray) -> tuple[Gray, list[Box]]:
     """Return the ink without boxes and tables around the writing, and without lines that it stands on.
+
+    And the boxes of tables' cells, (x, y, width, height) each.
 
     A box is taken away where something is written in it, and empty ones like it with it: alone, a rectangle
     may be a 0. So are two lines that meet, as the shadow along two sides of a note.
     """
+    import cv2
+
     labels, stats = find_connected(ink >= MARK_LEVEL)
     full: list[tuple[Place, Gray]] = []
     empty: list[tuple[Place, Gray]] = []
+    cells: list[Box] = []
     large = np.flatnonzero(stats[:, 2:4].min(axis=1) >= LEAST_FRAME_PX / 4)
     large = large[large > 0]
     if len(large) > MOST_FRAMES or stats[large, 2:4].prod(axis=1).sum() > MOST_FRAMED * ink.size:
-        return ink  # that is no form, and would take long
+        return ink, []  # that is no form, and would take long
     for label in large.tolist():
         x, y, width, height, _ = stats[label].tolist()
         inside = (slice(y, y + height), slice(x, x + width))
         mark = labels[inside] == label
+        grid = (
+            find_grid(mark, labels[inside] * ~mark > 0) if _has_others(stats[large], stats[label]) else None
+        )
+        if grid is not None:
+            edges = cv2.dilate(grid.lines.view(np.uint8), np.ones((3, 3), np.uint8))
+            full.append((inside, edges * ~(mark & ~grid.lines)))
+            cells += [(x + left, y + top, across, down) for left, top, across, down in grid.cells]
+            continue
         sides = find_sides(mark)
         crossed = find_crossed(mark) if min(width, height) >= LEAST_FRAME_PX else None
         if crossed is not None:
@@ -101,14 +115,22 @@ def remove_frames(ink: Gray) -> Gray:
             if line is not None and (mark & (line == 0)).mean() >= LEAST_CONTENT:
                 full.append((inside, line))
     if not full:
-        return ink
+        return ink, []
     heights = [inside[0].stop - inside[0].start for inside, _ in full]
     result = ink.copy()
     for inside, lines in full + empty:
         height = inside[0].stop - inside[0].start
         if any(max(height, other) <= LIKE * min(height, other) for other in heights):
             result[inside][lines > 0] = 0
-    return result
+    return result, cells
+
+
+def _has_others(marks: NDArray[np.int32], mark: NDArray[np.int32]) -> bool:
+    """Return whether several marks lie in the box of one, as writing does in a table."""
+    left, top, width, height = (marks[:, column] for column in range(4))
+    inside = (left > mark[0]) & (left + width < mark[0] + mark[2])
+    inside &= (top > mark[1]) & (top + height < mark[1] + mark[3])
+    return int(np.count_nonzero(inside)) >= LEAST_WRITTEN
 
 
 def _is_written(field: NDArray[np.bool_], lines: Gray) -> bool:

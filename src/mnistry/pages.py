@@ -203,15 +203,15 @@ def _read_lines(
             if any(accept(path, 0.0)) or not any(any(accept(part, SURE)) for part in paths):
                 paths, strips = [path], [whole[1]]
 
-    def describe(path: Path, strip: Strip, accepted: Sequence[bool]) -> tuple[Digit, ...]:
+    def describe(index: int, path: Path, accepted: Sequence[bool]) -> tuple[Digit, ...]:
+        marks = found[index] if len(paths) == len(found) else ()
         return tuple(
-            to_digit(segment, strip, to_picture, size, accept, options.class_names)
+            to_digit(segment, strips[index], to_picture, size, accept, options.class_names, marks)
             for segment, accept in zip(path.segments, accepted, strict=True)
         )
 
     answers = [
-        Line(describe(path, strip, accept(path, options.threshold)))
-        for path, strip in zip(paths, strips, strict=True)
+        Line(describe(index, path, accept(path, options.threshold))) for index, path in enumerate(paths)
     ]
     if options.pattern is not None:
         matches = [
@@ -225,11 +225,11 @@ def _read_lines(
         )
         answers = [
             Line(
-                describe(fitting.path, strip, fitting.accepted),
+                describe(index, fitting.path, fitting.accepted),
                 free_text=answer.text,
                 free=() if any(fitting.accepted) else tuple(digit.accepted for digit in answer.digits),
             )
-            for fitting, answer, strip in zip(chosen, answers, strips, strict=True)
+            for index, (fitting, answer) in enumerate(zip(chosen, answers, strict=True))
         ]
     small = _find_small(found) if len(answers) == len(found) else [False] * len(answers)
     return [

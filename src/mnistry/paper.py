@@ -12,14 +12,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnistry.errors import ImageError
 from mnistry.frames import remove_frames, remove_rings
-from mnistry.imaging import measure_stroke
+from mnistry.imaging import Box, measure_stroke
 from mnistry.light import LEAST_CONTRAST, SMALL_PX, Floats, find_edges, flatten_paper, sample, smooth
 from mnistry.pictures import Gray
 from mnistry.pixels import find_connected, quantile
@@ -52,8 +52,22 @@ LEAST_SIGMAS = (
 )
 
 
-def find_page_ink(gray: Gray, invert: bool | None = None, name: str = "", *, darkness: float = 1.0) -> Gray:
-    """Return the ink alone, (height, width) uint8: 255 where it is full, 0 on paper, soft edges between.
+class PageInk(NamedTuple):
+    """What is written on a page.
+
+    Attributes:
+        ink: (height, width) uint8: 255 where it is full, 0 on paper, soft edges between.
+        cells: the boxes of tables' cells, (x, y, width, height) each.
+    """
+
+    ink: Gray
+    cells: list[Box]
+
+
+def find_page_ink(
+    gray: Gray, invert: bool | None = None, name: str = "", *, darkness: float = 1.0
+) -> PageInk:
+    """Return the ink alone, and the cells of tables that were taken away from it.
 
     Args:
         gray: the picture, (height, width) uint8.
@@ -109,7 +123,8 @@ def find_page_ink(gray: Gray, invert: bool | None = None, name: str = "", *, dar
         )
     soft = cv2.dilate(marks, np.ones((3, 3), np.uint8)) * (paper | written)
     full = np.maximum(levels * soft, marks * (FAINT_LEVEL + (1 - FAINT_LEVEL / 255) * levels))
-    return remove_rings(remove_frames(np.asarray(np.rint(full), np.uint8)))
+    ink, cells = remove_frames(np.asarray(np.rint(full), np.uint8))
+    return PageInk(remove_rings(ink), cells)
 
 
 def measure_contrast(gray: Gray, invert: bool | None = None) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 
 from mnistry.imaging import EDGE_LEVEL, Box
 from mnistry.readings import NUM_ALTERNATIVES, Digit
+from mnistry.segmentation import Mark
 from mnistry.segments import Segment
 from mnistry.straightening import Strip
 from mnistry.writing import Homography
@@ -22,8 +23,12 @@ def to_digit(
     shape: tuple[int, ...],
     accepted: bool,
     class_names: Sequence[str],
+    marks: Sequence[Mark] = (),
 ) -> Digit:
-    """Return the digit that a segment of a strip is, or the mark that is refused; arguments also as below."""
+    """Return the digit that a segment of a strip is, or the mark that is refused; arguments also as below.
+
+    `marks` are those of its line: the nearest one says in which cell of a table it is.
+    """
     others = [
         (class_names[index], float(segment.probabilities[index]))
         for index in np.argsort(-segment.probabilities, kind="stable")
@@ -36,7 +41,17 @@ def to_digit(
         alternatives=tuple(others[:NUM_ALTERNATIVES]),
         accepted=accepted,
         image=segment.image,
+        cell=_find_cell(segment, strip, marks),
     )
+
+
+def _find_cell(segment: Segment, strip: Strip, marks: Sequence[Mark]) -> int:
+    """Return the cell of the mark whose middle is the nearest to that of a segment, from left to right."""
+    if not any(mark.cell for mark in marks):
+        return 0
+    x, y, width, height = segment.box
+    place = float((strip.to_page @ (x + width / 2, y + height / 2, 1.0))[0])
+    return min(marks, key=lambda mark: abs(mark.box[0] + mark.box[2] / 2 - place)).cell
 
 
 def box_on_page(segment: Segment, strip: Strip, to_picture: Homography, shape: tuple[int, ...]) -> Box:

@@ -47,6 +47,7 @@ class Digit:
         alternatives: the next most probable (label, probability), at most NUM_ALTERNATIVES.
         accepted: whether the confidence reaches the threshold.
         image: (28, 28) uint8, what the classifier saw.
+        cell: the number of the cell of a table that it is in, from 1 on; 0 where it is in none.
     """
 
     label: str
@@ -55,6 +56,7 @@ class Digit:
     alternatives: tuple[tuple[str, float], ...]
     accepted: bool
     image: NDArray[np.uint8] = field(repr=False, compare=False)
+    cell: int = field(default=0, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the image, ready for JSON."""
@@ -96,8 +98,8 @@ class Line:
         """The accepted digits in one string, with a space where a gap is wide or names are long.
 
         Where digits stand far apart all along the line, only a gap wider than the others is one. A sign parts
-        digits, too, but a point or a comma. A thin 1 counts as wide as others, or evenly written digits would
-        have wide gaps beside it.
+        digits, too, but a point or a comma; so does a line of a table. A thin 1 counts as wide as others, or
+        evenly written digits would have wide gaps beside it.
         """
         accepted = [digit for digit in self.digits if digit.accepted]
         if not accepted:
@@ -127,6 +129,7 @@ class Line:
         bare = np.array([not marks for marks in between], np.bool_)
         spaces = _find_wide(gaps, height) & _find_wide(closer, height)
         spaces |= bare & _find_groups(closer, height)
+        spaces |= np.array([0 < left.cell != right.cell > 0 for left, right in pairwise(accepted)], np.bool_)
         return [bool(space) for space in spaces | signs & (gaps > SIGN_GAP * height)]
 
     def to_dict(self) -> dict[str, Any]:

@@ -53,10 +53,12 @@ class Mark:
     Attributes:
         box: (x, y, width, height) in pixels of the page.
         ink: (height, width) uint8, this mark's ink alone.
+        cell: the number of the cell of a table that it is in, from 1 on; 0 where it is in none.
     """
 
     box: Box
     ink: Gray
+    cell: int = 0
 
     @property
     def bottom(self) -> int:
@@ -69,12 +71,13 @@ class Mark:
         return self.box[0] + self.box[2]
 
 
-def find_marks(ink: Gray, name: str = "") -> list[Mark]:
+def find_marks(ink: Gray, name: str = "", cells: Sequence[Box] = ()) -> list[Mark]:
     """Return what is connected in the ink, without dirt and without what frames the page.
 
     Args:
         ink: (height, width) uint8.
         name: what an error calls the picture; empty for "the picture".
+        cells: those of tables on the page, in the order of their numbers.
 
     Raises:
         CrowdedError: there are more than MOST_MARKS, or they lie around each other.
@@ -114,10 +117,18 @@ def find_marks(ink: Gray, name: str = "") -> list[Mark]:
     for index in kept[~_find_dashed_rules(boxes[kept], typical)].tolist():
         x, y, width, height = boxes[index].tolist()
         inside = (slice(y, y + height), slice(x, x + width))
-        marks.append(
-            Mark((x, y, width, height), np.where(labels[inside] == index + 1, ink[inside], np.uint8(0)))
-        )
+        alone = np.where(labels[inside] == index + 1, ink[inside], np.uint8(0))
+        cell = _find_cell(x + width / 2, y + height / 2, cells)
+        marks.append(Mark((x, y, width, height), alone, cell))
     return marks
+
+
+def _find_cell(x: float, y: float, cells: Sequence[Box]) -> int:
+    """Return the number, from 1 on, of the cell in which a point lies; 0 where it lies in none."""
+    for number, (left, top, width, height) in enumerate(cells, 1):
+        if left <= x < left + width and top <= y < top + height:
+            return number
+    return 0
 
 
 def _ask_each(

@@ -80,7 +80,8 @@ def find_writing(
     Raises:
         ImageError: there are none but grain, or more than can be read.
     """
-    marks = find_marks(find_page_ink(page, invert, name, darkness=darkness), name)
+    ink, cells = find_page_ink(page, invert, name, darkness=darkness)
+    marks = find_marks(ink, name, cells)
     if not marks:
         raise ImageError(
             f"no ink found in {name or 'the picture'}: all that stands out are lines and borders. "
