@@ -26,9 +26,11 @@ from mnistry.brackets import find_brackets
 from mnistry.cutting import Piece
 from mnistry.decoding import Path
 from mnistry.imaging import Box, cut, measure_line
+from mnistry.percents import find_percents
 from mnistry.pictures import Gray
 from mnistry.segments import CutLine, Segment
 from mnistry.straightening import measure_slant
+from mnistry.struck import find_struck
 
 LEAST_HEIGHT = 0.4  # of the largest digit's height: what is lower is a dot or a dash
 LEAST_OTHERS = 2  # marks of a line
@@ -88,7 +90,12 @@ def find_signs(path: Path, line: CutLine, ink: Gray) -> list[Box]:
             if segment.box in whole:
                 lean, straight = _measure_lean(whole[segment.box], line.stroke_px)
             strokes.append(_Stroke(segment.box, cut(ink, segment.box), lean, straight))
-    apart = [*find_brackets(path, line), *_find_drawn(path, line)]
+    apart = [
+        *find_struck(line),
+        *find_percents(path, line),
+        *find_brackets(path, line),
+        *_find_drawn(path, line),
+    ]
     strokes = [stroke for stroke in strokes if stroke.box not in apart]
     return [*apart, *_find_others(path, line, ink, strokes, whole)]
 
