@@ -57,6 +57,26 @@ def cut_pieces(ink: Gray, stroke_px: float) -> list[Piece]:
         ink: (height, width) uint8, digits about STRIP_PX high.
         stroke_px: width of its strokes.
     """
+    marks = _list_marks(ink)
+    wide = [mark for _, mark, _ in marks if mark.shape[1] >= NARROW_PX]
+    cuts = iter(_find_cuts_in_all(wide, stroke_px))
+    pieces = []
+    for label, mark, origin in marks:
+        pieces += _cut_mark(mark, origin, label, *(next(cuts) if mark.shape[1] >= NARROW_PX else NO_CUTS))
+    return sorted(pieces, key=lambda piece: piece.box[0] + piece.box[2] / 2)
+
+
+def find_only_mark(ink: Gray) -> Piece | None:
+    """Return the mark of a strip, uncut, if there is just one."""
+    marks = _list_marks(ink)
+    if len(marks) != 1:
+        return None
+    ((label, mark, origin),) = marks
+    return next(iter(_make_piece(mark, origin, label, 0.0)), None)
+
+
+def _list_marks(ink: Gray) -> list[tuple[int, Gray, tuple[int, int]]]:
+    """Return (number, ink, (left, top)) of what is connected on a strip and no speck."""
     labels, stats = find_connected(ink >= MARK_LEVEL)
     labels = _spread(labels, ink)
     chosen = [label for label in np.flatnonzero(stats[:, 2:4].max(axis=1) >= 0.1 * STRIP_PX) if label > 0]
@@ -64,15 +84,8 @@ def cut_pieces(ink: Gray, stroke_px: float) -> list[Piece]:
     for label, (x, y, width, height) in zip(chosen, stats[chosen, :4].tolist(), strict=True):
         x, y = max(0, x - 1), max(0, y - 1)
         inside = (slice(y, y + height + 2), slice(x, x + width + 2))
-        marks.append((np.where(labels[inside] == label, ink[inside], np.uint8(0)), (x, y)))
-    wide = [mark for mark, _ in marks if mark.shape[1] >= NARROW_PX]
-    cuts = iter(_find_cuts_in_all(wide, stroke_px))
-    pieces = []
-    for label, (mark, origin) in zip(chosen, marks, strict=True):
-        pieces += _cut_mark(
-            mark, origin, int(label), *(next(cuts) if mark.shape[1] >= NARROW_PX else NO_CUTS)
-        )
-    return sorted(pieces, key=lambda piece: piece.box[0] + piece.box[2] / 2)
+        marks.append((int(label), np.where(labels[inside] == label, ink[inside], np.uint8(0)), (x, y)))
+    return marks
 
 
 def _spread(labels: NDArray[np.int32], ink: Gray) -> NDArray[np.int32]:

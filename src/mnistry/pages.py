@@ -13,10 +13,9 @@ import numpy as np
 from mnistry.acceptance import accept
 from mnistry.blanks import check_crowd, check_written
 from mnistry.brackets import find_list_brackets
-from mnistry.cutting import Piece, cut_pieces
-from mnistry.decoding import Path, Predict, classify_segments, find_paths
+from mnistry.decoding import Path, Predict, find_paths
 from mnistry.errors import CrowdedError, ImageError
-from mnistry.imaging import center_digit, measure_stroke
+from mnistry.imaging import center_digit
 from mnistry.judging import SeeLine, choose, is_one_mark, judge_alone
 from mnistry.looks import FIRST, Look, look_at
 from mnistry.matching import choose_fitting
@@ -30,6 +29,7 @@ from mnistry.segments import LEAST, CutLine, Segment
 from mnistry.signs import find_signs, leave_out
 from mnistry.slopes import SMALL_PORTION
 from mnistry.straightening import Strip, straighten
+from mnistry.strips import cut_lines
 from mnistry.voting import (
     MOST_AGAIN,
     choose_most,
@@ -40,8 +40,6 @@ from mnistry.voting import (
 )
 from mnistry.writing import Homography, Page, find_writing, flatten_pages
 
-MOST_PIXELS = 40_000_000  # of all strips of a page: 1,000 digits have 13,000,000
-MOST_PIECES = 5000  # of a page: 1,000 digits have 3,600
 MOST_PARTS = 3  # of a broken digit
 WIDEST = 1.3  # of one digit: width per height
 SURE = 0.9  # confidence of a digit that is none's part, where what it would be with the rest is no digit
@@ -184,9 +182,7 @@ def _read_lines(
     name: str,
 ) -> list[Line]:
     """Return the lines of digits that lines of marks are; `to_picture` maps the page's (x, y, 1)."""
-    strips, widths, pieces = _cut_lines(found, name)
-    offered = classify_segments(pieces, options.predict, name)
-    lines = list(map(CutLine, pieces, offered, widths))
+    strips, lines = cut_lines(found, options.predict, name, thoroughly=options.pattern is not None)
     inks = [strip.ink for strip in strips]
     paths = [_find_path(line, ink, options) for line, ink in zip(lines, inks, strict=True)]
     listed = find_list_brackets(paths, lines)
@@ -272,33 +268,6 @@ def _find_match(line: CutLine, ink: Gray, pattern: re.Pattern[str], options: Opt
 
 def _count(paths: Sequence[Path]) -> int:
     return sum(len(path.segments) for path in paths)
-
-
-def _cut_lines(
-    lines: Sequence[Sequence[Mark]], name: str
-) -> tuple[list[Strip], list[float], list[list[Piece]]]:
-    """Return the strip of each line, the width of its strokes, and its pieces.
-
-    Raises:
-        CrowdedError: together the strips are larger than those of any page of digits, or there are more
-            pieces.
-    """
-    strips: list[Strip] = []
-    widths: list[float] = []
-    pieces: list[list[Piece]] = []
-    pixels = parts = 0
-    for line in lines:
-        strips.append(straighten(line))
-        widths.append(max(2.0, measure_stroke(strips[-1].ink)))
-        pieces.append(cut_pieces(strips[-1].ink, widths[-1]))
-        pixels += strips[-1].ink.size
-        parts += len(pieces[-1])
-        if pixels > MOST_PIXELS or parts > MOST_PIECES:
-            raise CrowdedError(
-                f"{name or 'the picture'} has marks far longer than digits, such as rules, or more of them "
-                f"than a page of digits ({len(lines):,} lines). Crop it to the digits"
-            )
-    return strips, widths, pieces
 
 
 def read_single(gray: Gray, options: Options, *, size: tuple[int, int] | None = None, name: str = "") -> Line:
