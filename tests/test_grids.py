@@ -117,3 +117,27 @@ def test_eights_below_each_other_are_no_table() -> None:
                 cv2.ellipse(page, center, (48, 46), 0, 0, 360, 0, 8, cv2.LINE_AA)
                 cv2.circle(page, center, 9, 0, -1)
     assert find(page) is None
+
+
+def test_a_table_that_fills_its_picture_keeps_none_of_its_lines() -> None:
+    """Lines from border to border seem printed; where some are bent, all are a table's."""
+    page = draw_table(ROWS, bend_px=5)
+    assert read(page[EDGE - 8 : 8 - EDGE, EDGE - 8 : 8 - EDGE]).text == TEXT
+
+
+def test_a_digit_near_a_thick_line_does_not_part_its_cell() -> None:
+    page = draw_table([list("4736"), list("8625"), list("7329")], boxes=70, bend_px=0)
+    ink = cv2.erode(page, np.ones((3, 3), np.uint8))
+    assert read(ink).text.replace(" ", "") == "4736\n8625\n7329"
+
+
+def test_a_digit_that_touches_its_ring_is_read() -> None:
+    _, digits = load_mnist()
+    page = np.zeros((260, 300), np.uint8)
+    cv2.ellipse(page, (150, 130), (105, 95), 0, 0, 360, 255, 5, cv2.LINE_AA)
+    for place, name in enumerate((2, 4)):
+        image = cv2.resize(digits.images[digits.labels == name][3], (90, 90), interpolation=cv2.INTER_CUBIC)
+        left = 72 + 88 * place  # the 4 runs into the ring
+        field = page[85:175, left : left + 90]
+        np.maximum(field, image, out=field)
+    assert read(255 - page).text == "24"

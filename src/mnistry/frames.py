@@ -8,12 +8,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistry.grids import LEAST_WRITTEN, find_grid
+from mnistry.grids import LEAST_WRITTEN, find_grid, find_ring
 from mnistry.imaging import Box, measure_line, measure_stroke
 from mnistry.outlines import (
     BAND,
@@ -39,6 +39,9 @@ MOST_FRAMED = 4  # times the page's area, their boxes together
 LIKE = 1.4  # times as high, at most, an empty box is as one that something is written in
 UNDERLINED = 2.5  # widths per height, from which a mark on a level line is underlined writing
 
+MOST_ENDS = 4  # lines of a table that is not cut off lead to the picture's border
+LEVEL = 0.4  # of a row, or a column, there is a straight line of a table that is not turned;
+SEEN_STRAIGHT = 0.95  # of its lines are seen so: then they all are
 WINDOWS = 2  # holes with writing in them: then it may be as broad as it likes
 ROW_STROKES = 2.0  # times as high as its stroke is wide are rows of writing in what is one line
 FACE_MARKS = 5  # eyes, nose, mouth, tongue: more of them are rows of writing
@@ -81,8 +84,9 @@ def remove_frames(ink: Gray) -> tuple[Gray, list[Box]]:
             find_grid(mark, labels[inside] * ~mark > 0) if _has_others(stats[large], stats[label]) else None
         )
         if grid is not None:
-            edges = cv2.dilate(grid.lines.view(np.uint8), np.ones((3, 3), np.uint8))
-            full.append((inside, edges * ~(mark & ~grid.lines)))
+            table = _agree(grid.lines, mark, ink[inside])
+            edges = cv2.dilate(table.view(np.uint8), np.ones((3, 3), np.uint8))
+            full.append((inside, edges * ~(mark & ~table)))
             cells += [(x + left, y + top, across, down) for left, top, across, down in grid.cells]
             continue
         sides = find_sides(mark)
@@ -123,6 +127,44 @@ def remove_frames(ink: Gray) -> tuple[Gray, list[Box]]:
         if any(max(height, other) <= LIKE * min(height, other) for other in heights):
             result[inside][lines > 0] = 0
     return result, cells
+
+
+def _agree(lines: NDArray[np.bool_], mark: NDArray[np.bool_], ink: Gray) -> NDArray[np.bool_]:
+    """Return the lines of a table; straight ones only where they are seen from side to side, too.
+
+    Of a stroke along a line, or one that parts a cell, that leaves more. It takes long, and is tried where
+    lines stay in their rows and columns.
+    """
+    rows, columns = (lines.mean(axis=axis) >= LEVEL for axis in (1, 0))
+    if (lines & (rows[:, None] | columns)).sum() < SEEN_STRAIGHT * lines.sum():
+        return lines
+    straight = np.zeros_like(mark)
+    crossed = find_crossed(mark)
+    box = find_lines(np.where(mark, ink, np.uint8(0)), 2, 2) if crossed is None else None
+    if crossed is not None:
+        straight[crossed[0]] = crossed[1] > 0
+    elif box is not None:
+        straight = np.asarray(box > 0)
+    both = lines & straight
+    return both if np.count_nonzero(both) >= SEEN_STRAIGHT * np.count_nonzero(lines) else lines
+
+
+def find_tables(mask: NDArray[np.bool_]) -> Iterator[tuple[Place, NDArray[np.bool_]]]:
+    """Yield where tables are in a picture, and their lines there; squares that go on beyond it are none."""
+    labels, stats = find_connected(mask)
+    large = 1 + np.flatnonzero(stats[1:, 2:4].min(axis=1) >= LEAST_FRAME_PX / 4)
+    if len(large) > MOST_FRAMES:
+        return
+    border = np.concatenate([labels[0], labels[:, -1], labels[-1], labels[:, 0]])
+    for label in large.tolist():
+        x, y, width, height, _ = stats[label].tolist()
+        ends = np.count_nonzero(np.diff((border == label).astype(np.int8)) > 0)
+        if ends <= MOST_ENDS and _has_others(stats[large], stats[label]):
+            place = (slice(y, y + height), slice(x, x + width))
+            mark = labels[place] == label
+            grid = find_grid(mark, (labels[place] > 0) & ~mark)
+            if grid is not None:
+                yield place, grid.lines
 
 
 def _has_others(marks: NDArray[np.int32], mark: NDArray[np.int32]) -> bool:
@@ -169,7 +211,8 @@ def remove_rings(ink: Gray) -> Gray:
     """Return the ink without marks that enclose writing: circles, bubbles, boxes drawn by hand, a dark desk.
 
     Writing in a hole is a mark that fills its height, or nearly, and is no speck for the line around it, or
-    several smaller ones. A 0 with a slash or a dot in it stays, and so do a 6, an 8 and an outlined digit.
+    several smaller ones. A 0 with a slash or a dot in it stays, and so do a 6, an 8, an outlined digit, and
+    strokes that reach from around the writing far into it.
     """
     import cv2
 
@@ -196,10 +239,13 @@ def remove_rings(ink: Gray) -> Gray:
         insides = [(ground_stats[hole], contents[hole]) for hole in found]
         if _is_ring(label, insides, labels, stats, usual):
             x, y, width, height, _ = stats[label].tolist()
-            place = labels[y - 1 : y + height + 1, x - 1 : x + width + 1]
-            with_edge = cv2.dilate((place == label).view(np.uint8), np.ones((3, 3), np.uint8)) > 0
-            erased = result[y - 1 : y + height + 1, x - 1 : x + width + 1]
-            erased[with_edge & ((place == label) | (place == 0))] = 0
+            inside = (slice(y - 1, y + height + 1), slice(x - 1, x + width + 1))
+            mark = labels[inside] == label
+            hole = max(found, key=lambda hole: ground_stats[hole, 4])
+            outside = grounds[inside] == _look_left(labels, stats, label, grounds)
+            ring = find_ring(mark, grounds[inside] == hole, outside)
+            edges = cv2.dilate(ring.view(np.uint8), np.ones((3, 3), np.uint8)) > 0
+            result[inside][edges & (ring | (labels[inside] == 0))] = 0
     return np.ascontiguousarray(result[1:-1, 1:-1])
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistry.errors import ImageError
-from mnistry.frames import remove_frames, remove_rings
+from mnistry.frames import find_tables, remove_frames, remove_rings
 from mnistry.imaging import Box, measure_stroke
 from mnistry.light import LEAST_CONTRAST, SMALL_PX, Floats, find_edges, flatten_paper, sample, smooth
 from mnistry.pictures import Gray
@@ -33,6 +33,7 @@ FAINT_LEVEL = 100  # of ink, of what just reaches that
 RULED, RULED_SIGMAS = 0.2, 3.0  # of the threshold, and of the grain: from there on it may be a printed line,
 DARKER = 1.6  # times as dark as which ink is that crosses it,
 CROSSING = 0.25  # so much of its mark lies beside them
+LEFT_OF_TABLE = 0.1  # of its lines, after printed ones were taken away: then all are a table's
 LEAST_WRITTEN = 0.35  # of the distance of printed lines is what is written on them, or else they are blank
 LEAST_DARKER = 0.01  # of the lines' area at least, or else they may be the writing
 ROUGH = 0.12  # of the threshold: paper with so much grain is smoothed,
@@ -114,6 +115,8 @@ def find_page_ink(
     # all that is anything, and what is far darker than they are is ink that crosses them.
     ruled = raised > np.maximum(RULED * threshold, ground + RULED_SIGMAS * grain)
     written = _leave_rules(ruled, levels, raised, core) & ~paper
+    if _is_left_in_part(written, ~paper & (_keep_reaching(~paper, core) > 0)):
+        written = ~paper
     marks = _keep_reaching(written, written & core)
     covered = float(marks.mean())
     if covered >= MOST_COVERED:
@@ -189,6 +192,21 @@ def _leave_rules(
         if stats[1:, 2:4].max(initial=0) < LEAST_WRITTEN * pitch_px:
             return np.zeros_like(written)
     return written
+
+
+def _is_left_in_part(written: NDArray[np.bool_], ink: NDArray[np.bool_]) -> bool:
+    """Return whether what was taken for printed lines is some lines of a table, of which the others are left.
+
+    Args:
+        written: without printed lines.
+        ink: with them.
+    """
+    if not (ink & ~written).any():
+        return False
+    return any(
+        np.count_nonzero(lines & written[place]) > LEFT_OF_TABLE * np.count_nonzero(lines)
+        for place, lines in find_tables(ink)
+    )
 
 
 def _is_specked(marks: NDArray[np.bool_]) -> bool:

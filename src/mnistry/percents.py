@@ -17,10 +17,9 @@ MOST_MARKS = 3  # the stroke and two rings, each by itself
 HEIGHT = 0.7  # of the highest digit's, at least, is a percent sign high,
 WIDTH = 0.5, 1.5  # of its own height it is wide
 RING_APART = 0.3  # of the height the rings are apart, across and down, at least,
-SMALL, TURNED = (
-    0.6,
-    0.15,
-)  # and apart from the stroke: so high at most, and so far down, as short lines are turned
+SMALL, TURNED = 0.6, 0.15  # and apart from the stroke: so high at most, and so far down, as lines turn;
+ROUND = 0.1  # of its height and width the space in a ring is from its middle, at most
+EIGHT = 8  # the class of what has two rings, too
 RING_LEVEL = 128  # of ink: the edges of a thick pen fill small rings
 LEAST_RING = 0.004  # of the square of the height is the space in a ring
 END = 0.1  # of the height, above and below which the stroke may be round
@@ -30,7 +29,11 @@ PART, BESIDE = 0.4, 0.1  # of the height: in so much nothing is so far right of 
 
 
 def find_percents(path: Path, line: CutLine) -> list[Box]:
-    """Return the boxes of the pieces of percent signs on a line; digits are read of each by its path."""
+    """Return the boxes of the pieces of percent signs on a line, of which the path has made digits.
+
+    But a mark that is surely an 8 is one.
+    """
+    eights = [part.box for part in path.segments if part.answer == EIGHT and part.confidence > 0.5]
     highest = max((segment.box[3] for segment in path.segments if segment.digit), default=0)
     marks: dict[int, list[Piece]] = {}
     for piece in line.pieces:
@@ -40,9 +43,10 @@ def find_percents(path: Path, line: CutLine) -> list[Box]:
     for start in range(len(parts)):
         for stop in range(start + 1, min(start + MOST_MARKS, len(parts)) + 1):
             pieces = [piece for part in parts[start:stop] for piece in part]
-            ink, (_, _, width, height) = join(pieces)
+            ink, box = join(pieces)
+            _, _, width, height = box
             fits = height >= HEIGHT * highest and WIDTH[0] * height <= width <= WIDTH[1] * height
-            if not fits or pieces[0].box in found:
+            if not fits or pieces[0].box in found or box in eights:
                 continue
             if is_percent(ink) or (stop - start == MOST_MARKS and _are_apart(parts[start:stop])):
                 found += [piece.box for piece in pieces]
@@ -60,8 +64,15 @@ def _are_apart(parts: Sequence[Sequence[Piece]]) -> bool:
     if max(left_box[3], right_box[3]) > SMALL * height or len(_list_rings(stroke >= RING_LEVEL)) > 0:
         return False
     down = right_box[1] + right_box[3] / 2 - left_box[1] - left_box[3] / 2
-    return down >= TURNED * height and all(
-        len(_list_rings(ring >= RING_LEVEL)) == 1 for ring in (left, right)
+    return down >= TURNED * height and _is_round(left) and _is_round(right)
+
+
+def _is_round(ring: Gray) -> bool:
+    """Return whether a mark has one space, in its middle, as no 6 or 9 has."""
+    spaces = _list_rings(ring >= RING_LEVEL)
+    height, width = ring.shape
+    return len(spaces) == 1 and all(
+        abs(x / width - 0.5) <= ROUND and abs(y / height - 0.5) <= ROUND for x, y in spaces
     )
 
 

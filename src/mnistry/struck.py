@@ -11,7 +11,7 @@ from mnistry.segments import CutLine
 from mnistry.straightening import STRIP_PX
 
 LEAST_WIDTH, LEAST_HEIGHT = 1.2, 0.5  # times as wide as high are two digits, and portion of the line's height
-CENTRAL = 0.2, 0.8  # of the height: there is the middle of the line through them,
+CENTRAL = 0.35, 0.65  # of the height: there is the middle of the line through them,
 COVERED = 0.97  # of its way it is ink
 OVERHANG = 0.14  # of the height it goes on at both ends, nothing there
 THICK = 1.5  # widths of a stroke each of them is, at most,
