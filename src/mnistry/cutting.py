@@ -224,6 +224,14 @@ def _follow(total: NDArray[np.float32], columns: NDArray[np.int64]) -> NDArray[n
     return paths
 
 
+def group_by_mark(pieces: Sequence[Piece]) -> list[list[Piece]]:
+    """Return the pieces of each mark, in the order of the marks' first pieces."""
+    marks: dict[int, list[Piece]] = {}
+    for piece in pieces:
+        marks.setdefault(piece.mark, []).append(piece)
+    return list(marks.values())
+
+
 def cut_again(pieces: Sequence[Piece], columns: Sequence[int]) -> list[Piece]:
     """Return the pieces from left to right, those that reach across a column of the strip cut there."""
     parts = []

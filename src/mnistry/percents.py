@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistry.cutting import Piece, join
+from mnistry.cutting import Piece, group_by_mark, join
 from mnistry.decoding import Path
 from mnistry.imaging import Box
 from mnistry.pictures import Gray
@@ -35,10 +35,7 @@ def find_percents(path: Path, line: CutLine) -> list[Box]:
     """
     eights = [part.box for part in path.segments if part.answer == EIGHT and part.confidence > 0.5]
     highest = max((segment.box[3] for segment in path.segments if segment.digit), default=0)
-    marks: dict[int, list[Piece]] = {}
-    for piece in line.pieces:
-        marks.setdefault(piece.mark, []).append(piece)
-    parts = sorted(marks.values(), key=_find_middle)
+    parts = sorted(group_by_mark(line.pieces), key=_find_middle)
     found: list[Box] = []
     for start in range(len(parts)):
         for stop in range(start + 1, min(start + MOST_MARKS, len(parts)) + 1):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistry.cutting import Piece, join
+from mnistry.cutting import group_by_mark, join
 from mnistry.imaging import EDGE_LEVEL, Box
 from mnistry.segments import CutLine
 from mnistry.straightening import STRIP_PX
@@ -22,12 +22,9 @@ LEAST_CROSSED = 3  # so many
 
 def find_struck(line: CutLine) -> list[Box]:
     """Return the boxes of the pieces of what is crossed out on a line."""
-    marks: dict[int, list[Piece]] = {}
-    for piece in line.pieces:
-        marks.setdefault(piece.mark, []).append(piece)
     return [
         piece.box
-        for pieces in marks.values()
+        for pieces in group_by_mark(line.pieces)
         if len(pieces) > 1 and is_struck(join(pieces)[0] >= EDGE_LEVEL, line.stroke_px)
         for piece in pieces
     ]
