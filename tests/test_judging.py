@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistry import judging
-from mnistry.cutting import Piece
-from mnistry.decoding import find_paths
-from mnistry.judging import MOST_SEEN, TRUST, choose, rank_likely
+from mnistry.cutting import Piece, join
+from mnistry.decoding import Path, find_paths
+from mnistry.judging import MOST_SEEN, TRUST, rank_likely
 from mnistry.segments import CutLine, Segment
 from mnistry.sequences import score_labels
 
@@ -40,6 +40,11 @@ def see(labels: Sequence[int], sure: float = 0.98) -> NDArray[np.float64]:
 
 def predict(images: NDArray[np.uint8]) -> NDArray[np.float64]:
     return np.full((len(images), 10), 0.1)
+
+
+def choose(*arguments) -> Path:
+    path, _ = judging.choose(*arguments)
+    return path
 
 
 def read(
@@ -160,3 +165,38 @@ def test_what_the_second_judge_is_sure_of_costs_no_more_than_a_little() -> None:
     answers = [{4: 0.99}, {1: 0.999, 7: 1e-6}, {6: 0.99}]
     assert read(answers, (4, 7, 6), sure=0.95).labels == (4, 7, 6)
     assert read(answers, (4, 7, 6), sure=0.7).labels == (4, 1, 6)
+
+
+def test_a_sign_that_was_emptied_stays_one_where_a_line_is_cut_again() -> None:
+    """Of two marks the first is cut again for 4 and 4; between them is a sign, in the middle of the line."""
+    ink = np.full((64, 60), 255, np.uint8)
+    pieces = [
+        Piece((0, 0, 60, 64), ink, 0, 0.0),
+        Piece((70, 0, 20, 64), np.zeros((64, 20), np.uint8), 1, 0.0),
+        Piece((100, 0, 30, 64), ink[:, :30], 2, 0.0),
+    ]
+    segments = {}
+    for index, (piece, label, sure) in enumerate(zip(pieces, (9, 0, 1), (0.6, 0.0, 0.97), strict=True)):
+        probabilities = np.zeros(10)
+        probabilities[label] = sure
+        image = np.zeros((28, 28), np.uint8)
+        segments[index, index + 1] = Segment(index, index + 1, piece.box, image, probabilities)
+    line = CutLine(pieces, segments, 6.0)
+    shown = np.zeros((128, 140), np.uint8)
+    shown[:64, :60] = shown[:64, 100:130] = 255
+    seen = np.log(np.full((20, 11), 1e-5))
+    seen[:, 0] = np.log(0.9999)
+    for step, label in ((2, 4), (5, 4), (11, 1)):
+        seen[step, 0], seen[step, 1 + label] = np.log(1e-4), np.log(0.9999)
+
+    def see_some(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+        return np.tile(0.48 * (np.eye(10)[4] + np.eye(10)[1]), (len(images), 1))
+
+    path, again = judging.choose(
+        find_paths(line, 16), line, shown, see_some, lambda ink: seen[None], lambda labels: True
+    )
+    assert path.labels == (4, 4, 1)
+    assert [segment.box for segment in path.segments if not segment.digit] == [(70, 0, 20, 64)]
+    assert again is not line
+    for segment in path.segments:
+        assert join(again.pieces[segment.start : segment.stop])[1] == segment.box

@@ -19,6 +19,7 @@ from mnistry.decoding import Path, find_paths, list_spans
 from mnistry.errors import ImageError
 from mnistry.grouping import group_lines
 from mnistry.imaging import center_digit, find_even_level, find_polarity
+from mnistry.lines import Options
 from mnistry.paper import find_page_ink
 from mnistry.rules import remove_rules
 from mnistry.segmentation import find_marks
@@ -60,7 +61,7 @@ def match(images: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def read(picture: NDArray[np.uint8]) -> str:
-    return "\n".join(line.text for line in pages.read_page(picture, pages.Options(match)))
+    return "\n".join(line.text for line in pages.read_page(picture, Options(match)))
 
 
 def test_digits_are_read_from_left_to_right() -> None:
@@ -121,7 +122,7 @@ def test_a_one_as_high_as_the_picture_is_no_rule() -> None:
 def test_the_boxes_are_in_pixels_of_the_picture() -> None:
     picture = write("3508")
     large = cv2.resize(picture, None, fx=6, fy=6, interpolation=cv2.INTER_LINEAR)
-    lines = pages.read_page(large, pages.Options(match))
+    lines = pages.read_page(large, Options(match))
     for index, digit in enumerate(lines[0].digits):
         x, y, width, height = digit.box
         ink = np.argwhere(picture[:, 25 + index * 80 : 25 + (index + 1) * 80] < 128)
@@ -137,7 +138,7 @@ def test_a_picture_made_smaller_while_it_is_loaded_gives_boxes_of_the_whole() ->
     gray, size = pictures.load_shrunk(file.getvalue(), 1600)
     assert size == picture.shape
     assert max(gray.shape) == 1600
-    x, _, width, _ = pages.read_page(gray, pages.Options(match), size=size)[0].digits[-1].box
+    x, _, width, _ = pages.read_page(gray, Options(match), size=size)[0].digits[-1].box
     assert picture.shape[1] * 0.7 < x < x + width <= picture.shape[1]
 
 
@@ -160,7 +161,7 @@ def test_a_blank_page_has_no_ink() -> None:
     rng = np.random.default_rng(0)
     page = np.clip(200 + np.linspace(-40, 40, 400) + rng.normal(0, 4, (300, 400)), 0, 255).astype(np.uint8)
     with pytest.raises(ImageError, match="no ink"):
-        pages.read_page(page, pages.Options(match))
+        pages.read_page(page, Options(match))
 
 
 def test_what_is_left_of_printed_lines_is_no_writing():
@@ -170,7 +171,7 @@ def test_what_is_left_of_printed_lines_is_no_writing():
         for x in np.flatnonzero(rng.random(45) < 0.6) * 20:
             cv2.line(picture, (int(x), y), (int(x) + 14, y), 120, 3)
     with pytest.raises(ImageError, match="no ink found in the picture: nothing on it is both 7 pixels high"):
-        pages.read_page(picture, pages.Options(match))
+        pages.read_page(picture, Options(match))
     digits = write("42", step=150)
     picture[250 : 250 + len(digits), 300 : 300 + digits.shape[1]] = digits.clip(max=240)
     assert read(picture) == "4 2"
@@ -267,7 +268,7 @@ def look_for(text: str) -> Callable[[NDArray[np.uint8]], NDArray[np.float64]]:
 def test_what_sees_a_line_uncut_has_touching_digits_cut_and_accepted() -> None:
     picture = write("1234", step=38)
     assert read(picture) != "1234"
-    (line,) = pages.read_page(picture, pages.Options(match, see_line=look_for("1234")))
+    (line,) = pages.read_page(picture, Options(match, see_line=look_for("1234")))
     assert line.text == "1234"
     assert min(digit.confidence for digit in line.digits) > 0.4
     lefts = [digit.box[0] for digit in line.digits]
@@ -278,7 +279,7 @@ def test_who_sees_a_line_uncut_does_not_decide_alone() -> None:
     def look(ink: NDArray[np.uint8]) -> NDArray[np.float64]:
         return np.logaddexp(np.log(0.7) + look_for("1239")(ink), np.log(0.3) + look_for("1234")(ink))
 
-    (line,) = pages.read_page(write("1234"), pages.Options(match, see_line=look))
+    (line,) = pages.read_page(write("1234"), Options(match, see_line=look))
     assert line.text == "1234"
 
 
@@ -417,7 +418,7 @@ def test_faint_strokes_of_a_drawing_are_kept() -> None:
 def test_a_page_full_of_specks_is_refused_at_once():
     noise = np.random.default_rng(3).integers(0, 256, (497, 422), np.uint8)
     with pytest.raises(ImageError, match=r"no ink found|marks, which is no page of digits"):
-        pages.read_page(noise, pages.Options(lambda images: np.full((len(images), 10), 0.1)))
+        pages.read_page(noise, Options(lambda images: np.full((len(images), 10), 0.1)))
 
 
 def _letter(index: int, probability: float) -> Segment:
@@ -507,8 +508,8 @@ def test_what_is_too_short_for_the_digits_of_a_line_decides_nothing() -> None:
     def look(ink: NDArray[np.uint8]) -> NDArray[np.float64]:
         return np.full((1, 3, 11), -np.log(11))  # four digits cannot be spelt in three steps
 
-    (alone,) = pages.read_page(write("1234"), pages.Options(match))
-    (line,) = pages.read_page(write("1234"), pages.Options(match, see_line=look))
+    (alone,) = pages.read_page(write("1234"), Options(match))
+    (line,) = pages.read_page(write("1234"), Options(match, see_line=look))
     assert line.text == alone.text == "1234"
     assert [digit.confidence for digit in line.digits] == [digit.confidence for digit in alone.digits]
 

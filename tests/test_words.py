@@ -46,3 +46,18 @@ def test_a_number_before_a_word_is_taken_if_it_fits_as_it_is_read() -> None:
     line = read(page, pattern=r"\d{5}").lines[0]
     assert line.text.replace(" ", "") == "52417"
     assert line.free_text == line.text
+
+
+@pytest.mark.parametrize("word", ["Bananas", "Apples", "Cellar", "Milk"])
+@pytest.mark.parametrize("number", ["10", "12", "1", "250"])
+def test_the_numbers_of_a_list_are_read_as_if_its_words_were_not_there(word: str, number: str) -> None:
+    assert read(write_rows([(word, number, 420)], 170, 1.2)).text.replace(" ", "") == number
+
+
+def test_a_sign_in_a_number_beside_a_word_is_found_as_without_it() -> None:
+    page = write_rows([("Hat", "20", 330)], 170, 1.2)
+    for x, y in ((520, 62), (572, 102)):
+        cv2.circle(page, (x, y), 14, 0, 6, cv2.LINE_AA)
+    cv2.line(page, (524, 118), (566, 44), 0, 6, cv2.LINE_AA)
+    (line,) = read(page).lines
+    assert line.text.replace(" ", "") == "20"

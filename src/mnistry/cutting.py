@@ -233,9 +233,15 @@ def group_by_mark(pieces: Sequence[Piece]) -> list[list[Piece]]:
 
 
 def cut_again(pieces: Sequence[Piece], columns: Sequence[int]) -> list[Piece]:
-    """Return the pieces from left to right, those that reach across a column of the strip cut there."""
+    """Return the pieces from left to right, those that reach across a column of the strip cut there.
+
+    What was emptied, as a sign was, stays as it is.
+    """
     parts = []
     for piece in pieces:
+        if not piece.ink.any():
+            parts.append(piece)
+            continue
         x, y, width, _ = piece.box
         inside = [column - x for column in columns if LEAST_PART_PX <= column - x <= width - LEAST_PART_PX]
         edges = [0, *sorted(inside), width]

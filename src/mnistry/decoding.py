@@ -67,7 +67,8 @@ def classify_segments(
 ) -> list[dict[tuple[int, int], Segment]]:
     """Return for each line every segment that its pieces allow, by (start, stop), as the classifier sees it.
 
-    `name` is what an error calls the picture.
+    Those with pieces that were emptied, as signs were, are left out. `name` is what an error calls the
+    picture.
 
     Raises:
         CrowdedError: there are more than MOST_SEGMENTS.
@@ -79,9 +80,10 @@ def classify_segments(
             f"at most {MOST_SEGMENTS:,} can be tried. Crop it to the digits"
         )
     boxes, images, seen = [], [], []
+    inked = [[piece.ink.max(initial=0) >= EDGE_LEVEL for piece in pieces] for pieces in lines]
     for number, start, stop in spans:
-        ink, box = join(lines[number][start:stop])
-        if ink.size and ink.max() >= EDGE_LEVEL:
+        if all(inked[number][start:stop]):
+            ink, box = join(lines[number][start:stop])
             seen.append((number, start, stop))
             boxes.append(box)
             images.append(center_digit(ink))

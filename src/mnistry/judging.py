@@ -10,8 +10,8 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistry.cutting import cut_again
-from mnistry.decoding import Path, Predict, classify_segments, find_path_with
+from mnistry.cutting import cut_again, join
+from mnistry.decoding import Path, Predict, classify_segments, find_path_with, list_spans
 from mnistry.pictures import Gray
 from mnistry.segments import LEAST, CutLine, Segment
 from mnistry.sequences import condense, find_boundaries, judge_places, list_likely, score_labels
@@ -44,11 +44,12 @@ def choose(
     predict: Predict,
     see_line: SeeLine | None,
     fits: Callable[[tuple[int, ...]], bool],
-) -> Path:
+) -> tuple[Path, CutLine]:
     """Return the best of some paths through a line; the networks that see the line uncut have a say in it.
 
-    The likeliest labels that they see are tried too, if they fit. A single mark that is not wide enough for
-    two digits is only judged, and not if it is no digit. Long lines are left out: they would take long.
+    The likeliest labels that they see are tried too, if they fit, and the line may be cut again for them:
+    the one that the path leads through is returned, too. A single mark that is not wide enough for two
+    digits is only judged, and not if it is no digit. Long lines are left out: they would take long.
 
     Args:
         paths: the cheapest, the best first; at least one.
@@ -60,30 +61,31 @@ def choose(
     """
     count = len(paths[0].segments)
     if see_line is None or not 0 < count <= MOST_SEEN:
-        return paths[0]
+        return paths[0], line
     alone = judge_alone(paths[0], ink, see_line) if count == 1 else None
     if alone is not None and is_one_mark(paths[0]):
-        return alone
+        return alone, line
     everywhere = list(see_line(ink))
     seen = [condense(answers, max(len(path.labels) for path in paths)) for answers in everywhere]
-    paths = list(paths)
+    ways = [(path, line) for path in paths]
     if len(paths[0].segments) <= MOST_PROPOSED:
         likely = [labels for labels in rank_likely(seen) if fits(labels)]
-        paths += _propose(paths, line, ink, everywhere, likely, predict)
-    scores = _score(seen, [path.labels for path in paths])
+        ways += _propose(paths, line, ink, everywhere, likely, predict)
+    scores = _score(seen, [path.labels for path, _ in ways])
     if not math.isfinite(scores[0]):  # more digits than they can tell apart
-        return alone or paths[0]
+        return alone or paths[0], line
     judged = [
-        path._replace(doubt=-WEIGHT * score)
-        for path, score in zip(paths, scores.tolist(), strict=True)
+        (path._replace(doubt=-WEIGHT * score), through)
+        for (path, through), score in zip(ways, scores.tolist(), strict=True)
         if math.isfinite(score)
     ]
-    favourite = min(judged, key=lambda path: path.doubt)
+    favourite, through = min(judged, key=lambda way: way[0].doubt)
     if len(favourite.labels) >= len(paths[0].labels):  # no digit that the classifier is sure of is left out
-        judged.append(favourite._replace(price=min(favourite.price, paths[0].price + FAR)))
+        judged.append((favourite._replace(price=min(favourite.price, paths[0].price + FAR)), through))
     drawn = len({piece.mark for piece in line.pieces}) == 1  # as drawings are
-    best = judge(min(judged, key=lambda path: path.price + path.doubt), seen, strict=drawn)
-    return best if alone is None or _is_sure(best) else alone
+    best, through = min(judged, key=lambda way: way[0].price + way[0].doubt)
+    best = judge(best, seen, strict=drawn)
+    return (best, through) if alone is None or _is_sure(best) else (alone, line)
 
 
 def is_one_mark(path: Path) -> bool:
@@ -137,22 +139,29 @@ def _propose(
     seen: Seen,
     likely: Sequence[tuple[int, ...]],
     predict: Predict,
-) -> list[Path]:
+) -> list[tuple[Path, CutLine]]:
     """Return paths with the labels that are the likeliest to those who see the line uncut, the best first.
 
-    For the first of them the line is cut where the surest has its digits, if it cannot be read so otherwise,
-    or hardly.
+    And the line that each leads through: for the first of them that is cut where the surest has its digits,
+    if it cannot be read so otherwise, or hardly.
     """
     known = {path.labels: path.price for path in paths}
-    proposed = [path for labels in likely if labels not in known and (path := find_path_with(line, labels))]
-    known |= {path.labels: path.price for path in proposed}
+    found = [path for labels in likely if labels not in known and (path := find_path_with(line, labels))]
+    known |= {path.labels: path.price for path in found}
+    proposed = [(path, line) for path in found]
     favourite = likely[0] if likely else ()
     if favourite and known.get(favourite, math.inf) > paths[0].price + FAR:
         surest = max(seen, key=lambda answers: float(score_labels(answers, [favourite])[0]))
         pieces = cut_again(line.pieces, find_boundaries(ink, surest, favourite))
-        again = CutLine(pieces, classify_segments([pieces], predict)[0], line.stroke_px)
+        segments = classify_segments([pieces], predict)[0]
+        emptied = {segment.box: segment for segment in line.segments.values() if segment.confidence == 0}
+        for start, stop in set(list_spans(pieces)) - set(segments):
+            _, box = join(pieces[start:stop])
+            if box in emptied:
+                segments[start, stop] = replace(emptied[box], start=start, stop=stop)
+        again = CutLine(pieces, segments, line.stroke_px)
         path = find_path_with(again, favourite)
-        proposed += [path] if path else []
+        proposed += [(path, again)] if path else []
     return proposed
 
 

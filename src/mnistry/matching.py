@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
-from mnistry.acceptance import accept, split_words
+from mnistry.acceptance import accept
 from mnistry.decoding import Path
 from mnistry.segments import Segment
+from mnistry.words import split_words
 
 MOST_FORCED = 8.0  # price of a reading that fits a pattern more than that of the free one
 LEAST_FORCED = 0.001  # confidence of each of its digits, at least, and

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from mnistry.acceptance import accept
 from mnistry.blanks import check_crowd, check_written
-from mnistry.brackets import find_list_brackets
-from mnistry.decoding import Path, Predict, find_paths
+from mnistry.decoding import Path, Predict
 from mnistry.errors import CrowdedError, ImageError
 from mnistry.imaging import center_digit
-from mnistry.judging import SeeLine, choose, is_one_mark, judge_alone
+from mnistry.judging import judge_alone
+from mnistry.lines import Options, find_lines
 from mnistry.looks import FIRST, Look, look_at
 from mnistry.matching import choose_fitting
 from mnistry.paper import measure_contrast
-from mnistry.patterns import find_matches
 from mnistry.pictures import Gray
 from mnistry.placing import to_digit
-from mnistry.readings import DIGIT_NAMES, Digit, Line
+from mnistry.readings import Digit, Line
 from mnistry.segmentation import MOST_MARKS, Mark, find_typical_height, paint_marks
-from mnistry.segments import LEAST, CutLine, Segment
-from mnistry.signs import find_signs, leave_out
+from mnistry.segments import LEAST, Segment
 from mnistry.slopes import SMALL_PORTION
 from mnistry.straightening import Strip, straighten
 from mnistry.strips import cut_lines
@@ -44,37 +41,6 @@ MOST_PARTS = 3  # of a broken digit
 WIDEST = 1.3  # of one digit: width per height
 SURE = 0.9  # confidence of a digit that is none's part, where what it would be with the rest is no digit
 PLAIN = ("0", "1")  # what rings and strokes look like
-WAYS = 16  # to read a line, between which what sees it uncut decides too
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to read a page.
-
-    Attributes:
-        predict: images -> probabilities (see `decoding`).
-        invert: True for light ink on dark paper, False for dark on light, None to find out.
-        threshold: confidence, 0..1, from which a digit is accepted.
-        class_names: what to call the classes.
-        pattern: what the digits of every line are known to match: the most probable reading that does is
-            accepted whatever its confidence, unless it is far less probable than the free one, or the line
-            seems to be words beside one that fits; where none does, nothing is. `Line.free_text` then has
-            what would have been read without it.
-        see_line: the ink of a line, or of all that may be one broken digit -> what the networks say that see
-            it uncut (see `judging.SeeLine`); None without them.
-    """
-
-    predict: Predict
-    invert: bool | None = None
-    threshold: float = 0.0
-    class_names: Sequence[str] = DIGIT_NAMES
-    pattern: re.Pattern[str] | None = None
-    see_line: SeeLine | None = None
-
-    def fits(self, labels: Sequence[int]) -> bool:
-        """Return whether these labels match the pattern, if there is one."""
-        text = "".join(self.class_names[label] for label in labels)
-        return self.pattern is None or self.pattern.fullmatch(text) is not None
 
 
 def read_page(
@@ -183,14 +149,7 @@ def _read_lines(
 ) -> list[Line]:
     """Return the lines of digits that lines of marks are; `to_picture` maps the page's (x, y, 1)."""
     strips, lines = cut_lines(found, options.predict, name, thoroughly=options.pattern is not None)
-    inks = [strip.ink for strip in strips]
-    paths = [_find_path(line, ink, options) for line, ink in zip(lines, inks, strict=True)]
-    listed = find_list_brackets(paths, lines)
-    for index, path in enumerate(paths):
-        signs = [*find_signs(path, lines[index], inks[index]), *listed.get(index, [])]
-        if signs:
-            lines[index], inks[index] = leave_out(signs, lines[index], inks[index])
-            paths[index] = _find_path(lines[index], inks[index], options)
+    paths, matches = find_lines(lines, [strip.ink for strip in strips], options)
     if options.pattern is None:
         marks = [mark for line in found for mark in line]
         whole = _read_whole(marks, options.predict) if 1 < _count(paths) <= MOST_PARTS else None
@@ -210,9 +169,6 @@ def _read_lines(
         Line(describe(index, path, accept(path, options.threshold))) for index, path in enumerate(paths)
     ]
     if options.pattern is not None:
-        matches = [
-            _find_match(line, ink, options.pattern, options) for line, ink in zip(lines, inks, strict=True)
-        ]
         chosen = choose_fitting(
             paths,
             [[digit.accepted for digit in answer.digits] for answer in answers],
@@ -250,20 +206,6 @@ def _is_sure(line: Line) -> bool:
     large = [digit for digit in line.digits if 2 * digit.box[3] >= highest]
     digits = any(digit.label not in PLAIN for digit in large)
     return digits and len(large) > 1 and all(digit.accepted and digit.confidence >= SURE for digit in large)
-
-
-def _find_path(line: CutLine, ink: Gray, options: Options) -> Path:
-    """Return the best way to read a line of this ink, whatever its digits are known to match."""
-    paths = find_paths(line)
-    if options.see_line and not is_one_mark(paths[0]):
-        paths = find_paths(line, WAYS)
-    return choose(paths, line, ink, options.predict, options.see_line, lambda labels: True)
-
-
-def _find_match(line: CutLine, ink: Gray, pattern: re.Pattern[str], options: Options) -> Path | None:
-    """Return the best way to read a line of this ink as a pattern has it; None where there is none."""
-    ways = find_matches(line, pattern, options.class_names, WAYS)
-    return choose(ways, line, ink, options.predict, options.see_line, options.fits) if ways else None
 
 
 def _count(paths: Sequence[Path]) -> int:

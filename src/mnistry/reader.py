@@ -21,8 +21,9 @@ from mnistry import pictures
 from mnistry.classifier import NOT_A_DIGIT, SHIPPED, Classifier
 from mnistry.decoding import Predict
 from mnistry.errors import ImageError
+from mnistry.lines import Options
 from mnistry.metrics import softmax
-from mnistry.pages import Options, read_page, read_single
+from mnistry.pages import read_page, read_single
 from mnistry.patterns import compile_pattern
 from mnistry.pictures import Gray, Source
 from mnistry.readings import DIGIT_NAMES, Line, Reading

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple, TypeAlias
 
@@ -111,6 +111,21 @@ class CutLine:
     segments: Segments
     stroke_px: float
 
+    def take(self, left: int, right: int) -> CutLine:
+        """Return a part of it, of the pieces in these columns of the strip; they count from the first one."""
+        inside = [
+            index
+            for index, piece in enumerate(self.pieces)
+            if left <= piece.box[0] + piece.box[2] / 2 <= right
+        ]
+        start, stop = (inside[0], inside[-1] + 1) if inside else (0, 0)
+        segments = {
+            (first - start, last - start): replace(segment, start=first - start, stop=last - start)
+            for (first, last), segment in self.segments.items()
+            if start <= first and last <= stop
+        }
+        return CutLine(self.pieces[start:stop], segments, self.stroke_px)
+
     @cached_property
     def prices(self) -> list[Priced]:
         """Every segment with its prices, sorted by where it stops."""
@@ -124,6 +139,7 @@ class CutLine:
         soft = probabilities.clip(LEAST) ** SOFTNESS
         others = (1 - probabilities.clip(LEAST) - none[:, None]).clip(LEAST) ** SOFTNESS
         labels = shapes[:, None] - np.log(soft / (soft + others + (none.clip(LEAST) ** SOFTNESS)[:, None]))
+        labels[~probabilities.any(axis=1)] = np.inf  # what was emptied, as a sign is
         ranked = np.argsort(-probabilities, axis=1, kind="stable")
         leaving -= np.log(none.clip(LEAST))
         return list(map(Priced, segments, labels.tolist(), ranked.tolist(), leaving.tolist()))

@@ -21,7 +21,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mnistry.acceptance import split_words
 from mnistry.brackets import find_brackets
 from mnistry.cutting import Piece
 from mnistry.decoding import Path
@@ -31,6 +30,7 @@ from mnistry.pictures import Gray
 from mnistry.segments import CutLine, Segment
 from mnistry.straightening import measure_slant
 from mnistry.struck import find_struck
+from mnistry.words import split_words
 
 LEAST_HEIGHT = 0.4  # of the largest digit's height: what is lower is a dot or a dash
 LEAST_OTHERS = 2  # marks of a line

@@ -1,0 +1,121 @@
+"""Lines that were cut, read: each by itself, without its signs, and numbers apart from words beside them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mnistry.brackets import find_list_brackets
+from mnistry.decoding import Path, Predict, find_paths
+from mnistry.judging import SeeLine, choose, is_one_mark
+from mnistry.patterns import find_matches
+from mnistry.pictures import Gray
+from mnistry.readings import DIGIT_NAMES
+from mnistry.segments import CutLine
+from mnistry.signs import find_signs, leave_out
+from mnistry.words import list_numbers
+
+WAYS = 16  # to read a line, between which what sees it uncut decides too
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to read a page.
+
+    Attributes:
+        predict: images -> probabilities (see `decoding`).
+        invert: True for light ink on dark paper, False for dark on light, None to find out.
+        threshold: confidence, 0..1, from which a digit is accepted.
+        class_names: what to call the classes.
+        pattern: what the digits of every line are known to match: the most probable reading that does is
+            accepted whatever its confidence, unless it is far less probable than the free one, or the line
+            seems to be words beside one that fits; where none does, nothing is. `Line.free_text` then has
+            what would have been read without it.
+        see_line: the ink of a line, or of all that may be one broken digit -> what the networks say that see
+            it uncut (see `judging.SeeLine`); None without them.
+    """
+
+    predict: Predict
+    invert: bool | None = None
+    threshold: float = 0.0
+    class_names: Sequence[str] = DIGIT_NAMES
+    pattern: re.Pattern[str] | None = None
+    see_line: SeeLine | None = None
+
+    def fits(self, labels: Sequence[int]) -> bool:
+        """Return whether these labels match the pattern, if there is one."""
+        text = "".join(self.class_names[label] for label in labels)
+        return self.pattern is None or self.pattern.fullmatch(text) is not None
+
+
+def find_lines(
+    lines: Sequence[CutLine], inks: Sequence[Gray], options: Options
+) -> tuple[list[Path], list[Path | None]]:
+    """Return the best way to read each line of a page, and the best that fits the pattern, if there is one.
+
+    Which pieces their segments are of is not said: a line may have been cut again, or read in parts.
+
+    Args:
+        lines: cut.
+        inks: of their strips, (128, any) uint8.
+        options: how to read them.
+    """
+    ways = [_find_path(line, ink, options) for line, ink in zip(lines, inks, strict=True)]
+    listed = find_list_brackets([path for path, _ in ways], [line for _, line in ways])
+    paths: list[Path] = []
+    matches: list[Path | None] = []
+    for index, (path, line) in enumerate(ways):
+        ink, brackets = inks[index], listed.get(index, [])
+        whole = lines[index], ink
+        signs = [*find_signs(path, line, ink), *brackets]
+        if signs:
+            whole = leave_out(signs, line, ink)
+            path, _ = _find_path(*whole, options)
+        matches.append(_find_match(*whole, options))
+        paths.append(_read_apart(path, *leave_out(brackets, line, ink), options))
+    return paths, matches
+
+
+def _read_apart(path: Path, line: CutLine, ink: Gray, options: Options) -> Path:
+    """Return a path on which the numbers beside words are read as if these were not there."""
+    segments = list(path.segments)
+    for first, last in list_numbers(path)[::-1]:
+        boxes = [segment.box for segment in segments[first : last + 1]]
+        left, right = min(box[0] for box in boxes), max(box[0] + box[2] for box in boxes)
+        segments[first : last + 1] = _read_number(line.take(left, right), ink, options).segments
+    return path._replace(segments=tuple(segments))
+
+
+def _read_number(part: CutLine, ink: Gray, options: Options) -> Path:
+    """Return the best way to read a part of a line with this ink, without its signs."""
+    shown = np.zeros_like(ink)
+    for piece in part.pieces:
+        x, y, width, height = piece.box
+        field = shown[y : y + height, x : x + width]
+        np.copyto(field, ink[y : y + height, x : x + width], where=piece.ink > 0)
+    path, part = _find_path(part, shown, options)
+    signs = find_signs(path, part, shown)
+    if signs:
+        path, _ = _find_path(*leave_out(signs, part, shown), options)
+    return path
+
+
+def _find_path(line: CutLine, ink: Gray, options: Options) -> tuple[Path, CutLine]:
+    """Return the best way to read a line of this ink, whatever its digits match, and how it was cut."""
+    paths = find_paths(line)
+    if options.see_line and not is_one_mark(paths[0]):
+        paths = find_paths(line, WAYS)
+    return choose(paths, line, ink, options.predict, options.see_line, lambda labels: True)
+
+
+def _find_match(line: CutLine, ink: Gray, options: Options) -> Path | None:
+    """Return the best way to read a line of this ink as the pattern has it; None where there is none."""
+    if options.pattern is None:
+        return None
+    ways = find_matches(line, options.pattern, options.class_names, WAYS)
+    if not ways:
+        return None
+    return choose(ways, line, ink, options.predict, options.see_line, options.fits)[0]
