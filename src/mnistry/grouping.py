@@ -18,6 +18,7 @@ from mnistry.slopes import SMALL_PORTION, find_slope
 LEAST_HEIGHT_PX = 7  # of the largest mark in a line
 INSIDE = 0.7  # of a mark's height that is at that of a line, if it is a part of it
 SIGN_HEIGHT = 0.66  # of those beside it: so high is a comma or an asterisk, which hardly is at their height
+RAISED, BEHIND = 0.5, 0.6  # and so high, and so far behind the one before it, a raised one, as of degrees
 BROKEN_HEIGHT = 1.25  # times as high as those beside it is a digit in two parts, at most,
 NEAR = 0.1  # of their height apart, from side to side; one whose stem is torn off, from top to bottom,
 STEM = 0.3  # and at most so wide is that
@@ -120,6 +121,7 @@ def _stands_in(boxes: NDArray[np.int64], line: NDArray[np.int64], small: NDArray
         right_of = level[:, 0] + level[:, 2] / 2 > x + width / 2
         between = right_of.any() and not right_of.all()
         is_sign = between and shared > 0 and height <= SIGN_HEIGHT * high and len(boxes) < len(line)
+        is_sign |= len(boxes) == 1 and any(_is_raised((x, y, width, height), other) for other in nearest)
         # The parts beside a single one may be broken too; a whole line is measured by what is usual, but
         # where each of its marks is a stem.
         box, tall = (x, y, width, height), float(nearest[:, 3].max())
@@ -127,6 +129,14 @@ def _stands_in(boxes: NDArray[np.int64], line: NDArray[np.int64], small: NDArray
         if shared < INSIDE * height and not (is_sign or completes):
             return False
     return True
+
+
+def _is_raised(box: Box, other: NDArray[np.int64]) -> bool:
+    """Return whether a mark is small, and soon behind another one at its top."""
+    x, y, _, height = box
+    left, top, width, high = other.tolist()
+    small = height <= RAISED * high and y + height > top
+    return bool(small and y + height / 2 < top + high / 2 and 0 <= x - (left + width) <= BEHIND * high)
 
 
 def _are_dashes(boxes: NDArray[np.int64], left: int, top: float, bottom: float) -> NDArray[np.bool_]:

@@ -24,6 +24,7 @@ import numpy as np
 from mnistry.brackets import find_brackets
 from mnistry.cutting import Piece
 from mnistry.decoding import Path
+from mnistry.degrees import find_degrees
 from mnistry.imaging import Box, cut, measure_line
 from mnistry.percents import find_percents
 from mnistry.pictures import Gray
@@ -93,6 +94,7 @@ def find_signs(path: Path, line: CutLine, ink: Gray) -> list[Box]:
     apart = [
         *find_struck(line),
         *find_percents(path, line),
+        *find_degrees(path, line),
         *find_brackets(path, line),
         *_find_drawn(path, line),
     ]
