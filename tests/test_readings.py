@@ -88,6 +88,7 @@ def test_signs_part_digits_but_a_point_and_a_comma_do_not():
     assert place(pair[0], ("?", 65, 50, 48, 25), pair[1]).text == "12"  # a blot, not as large as a sign
     assert place(pair[0], ("?", 62, 55, 60, 20), pair[1]).text == "1 2"  # 1+2
     assert place(pair[0], ("?", 85, 14, 56, 70), pair[1]).text == "12"  # 1,2
+    assert place(pair[0], ("?", 65, 50, 52, 55), pair[1]).text == "1 2"  # 1x2, the cross at the digits' foot
     assert place(pair[0], ("?", 85, 12, 14, 30), ("?", 90, 12, 14, 80), pair[1]).text == "1 2"  # 1:2
     assert place(pair[0], ("?", 65, 12, 14, 90), ("?", 95, 12, 14, 92), pair[1]).text == "12"  # two specks
     assert place(pair[0], ("?", 45, 42, 12, 45), ("2", 75, 60, 100)).text == "12"  # where nearly no gap is

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from mnistry import brackets, load_mnist, read, signs
+from mnistry.cutting import Piece
+from mnistry.segments import CutLine
 from mnistry.synthesis import make_page
 
 SEEDS = range(20)
@@ -142,6 +146,11 @@ def write_hand(
             cv2.line(page, (round(x), 82), (round(x) + 42, 80), 0, 7, cv2.LINE_AA)
             cv2.line(page, (round(x) + 20, 60), (round(x) + 22, 102), 0, 7, cv2.LINE_AA)
             x += 56
+        elif character == "x":  # at the foot of the digits, as it is written between numbers
+            left = round(x)
+            cv2.line(page, (left, 82), (left + 38, 124), 0, 7, cv2.LINE_AA)
+            cv2.line(page, (left + 38, 82), (left, 124), 0, 7, cv2.LINE_AA)
+            x += 50
         elif character == "/":
             across, high = slash
             start, stop = (round(x), 81 + high // 2), (round(x) + across, 81 - high // 2)
@@ -226,13 +235,52 @@ def test_the_bow_of_an_arc_is_measured(way):
     assert brackets.measure_bow(cv2.polylines(np.zeros_like(ink), [corner], False, 255, 8)) == 0
 
 
-@pytest.mark.parametrize("sign", ["-", ":", "+"])
+@pytest.mark.parametrize("sign", ["-", ":", "+", "x"])
 def test_a_sign_between_digits_is_in_none_of_them_and_parts_them(digits, sign):
     parted = 0
     for seed in range(10):
         (line,) = read(write_hand(digits, f"42{sign}75", seed)).lines
         parted += line.text == "42 75"
     assert parted >= 6
+
+
+def write_time(digits, hour: str, minute: str, seed: int) -> NDArray[np.uint8]:
+    """Return a time, its colon of thick points close to the digits."""
+    points = np.full((170, 32), 255, np.uint8)
+    for place in ((19, 60), (13, 100)):
+        cv2.circle(points, place, 7, 0, -1, cv2.LINE_AA)
+    parts = [write_hand(digits, text, seed + 100 * number) for number, text in enumerate((hour, minute))]
+    inked = [np.flatnonzero((part < 128).any(axis=0)) for part in parts]
+    left, right = (
+        part[:, columns[0] - 2 : columns[-1] + 3] for part, columns in zip(parts, inked, strict=True)
+    )
+    return np.pad(np.hstack([left, points, right]), ((20, 20), (40, 40)), constant_values=255)
+
+
+def test_the_points_of_a_colon_are_no_parts_of_the_digits_beside_it(digits, monkeypatch):
+    times = [("9", "45"), ("7", "15"), ("12", "30"), ("6", "05")]
+
+    def read_all() -> int:
+        pages = [(write_time(digits, *time, seed), list(time)) for seed in range(5) for time in times]
+        return sum(read(page).text.split() == time for page, time in pages)
+
+    right = read_all()
+    monkeypatch.setattr(signs, "find_colons", lambda line: [])
+    assert right >= max(17, read_all() + 1)
+
+
+def test_points_without_a_digit_on_both_sides_or_beside_each_other_are_no_colon():
+    ink = np.zeros((64, 40), np.uint8)
+    ink[:, 10:30] = 255
+    for middles in ([(55, 20), (57, 45)], [(52, 40), (66, 40)], [(110, 20), (112, 45)]):
+        points = [Piece((x - 5, y - 5, 10, 10), np.full((10, 10), 255, np.uint8), 2, 0.0) for x, y in middles]
+        digits = [Piece((x, 0, 40, 64), ink, x, 0.0) for x in (0, 66)]
+        pieces = sorted(
+            [*digits, points[0], replace(points[1], mark=3)],
+            key=lambda piece: piece.box[0] + piece.box[2] / 2,
+        )
+        found = signs.find_colons(CutLine(pieces, {}, 6.0))
+        assert sorted(found) == (sorted(point.box for point in points) if middles[0] == (55, 20) else [])
 
 
 @pytest.mark.parametrize(("rule", "slash"), [("FAR_LEANING", (66, 104)), ("LONG_REACH", (46, 114))])

@@ -29,7 +29,8 @@ LARGE = 0.5  # of that height: what is less high and less wide and refused is a 
 # other are a sign, and so is
 DASH = 0.3, 0.6  # what is so wide, of that height, and so high at most, of its width
 STACKED = 0.2  # of it, which points above each other are apart across, at most
-SIGN_GAP = 0.2  # between digits with a sign between them
+SIGN_GAP, POINTS_GAP = 0.2, 0.1  # between digits with a sign between them, and with such points
+COMMA_WIDTH = 0.4  # of it, so wide at most is a comma
 BETWEEN = 0.6  # of its width a sign is between both digits
 TOP = 0.25  # of it: what is higher up is a bar that a digit has lost
 GROUP_GAP, GROUP_TIMES = 0.6, 3.0  # so wide, and so many times the widest of all that are narrower,
@@ -130,7 +131,7 @@ class Line:
         spaces = _find_wide(gaps, height) & _find_wide(closer, height)
         spaces |= bare & _find_groups(closer, height)
         spaces |= np.array([0 < left.cell != right.cell > 0 for left, right in pairwise(accepted)], np.bool_)
-        return [bool(space) for space in spaces | signs & (gaps > SIGN_GAP * height)]
+        return [bool(space) for space in spaces | signs]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the line and its digits, ready for JSON."""
@@ -171,7 +172,9 @@ def _is_sign(marks: Sequence[Box], sides: NDArray[np.float64], height: float) ->
         for box in marks
         if min(right, box[0] + box[2]) - max(left, box[0]) >= BETWEEN * box[2]
         and not box[1] + box[3] / 2 < top + TOP * height  # a bar
-        and not (box[1] > top + (bottom - top) / 2 and box[1] + box[3] > bottom)  # a comma
+        and not (  # a comma
+            box[1] > top + (bottom - top) / 2 and box[1] + box[3] > bottom and box[2] <= COMMA_WIDTH * height
+        )
     ]
     large = any(max(box[2:]) > LARGE * height for box in level)
     dash = any(box[2] >= DASH[0] * height and box[3] <= DASH[1] * box[2] for box in level)
@@ -180,7 +183,8 @@ def _is_sign(marks: Sequence[Box], sides: NDArray[np.float64], height: float) ->
         and max(one[1], other[1]) > min(one[1] + one[3], other[1] + other[3])
         for one, other in combinations(marks, 2)
     )
-    return large or dash or stacked
+    gap = right - left
+    return ((large or dash) and gap > SIGN_GAP * height) or (stacked and gap > POINTS_GAP * height)
 
 
 @dataclass(frozen=True)

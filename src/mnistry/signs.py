@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mnistry.brackets import find_brackets
+from mnistry.colons import find_colons
 from mnistry.cutting import Piece
 from mnistry.decoding import Path
 from mnistry.degrees import find_degrees
@@ -60,6 +61,7 @@ INTO = 0.1  # of its height, that they reach beyond its side at most,
 SIGN_TOP, SIGN_BOTTOM = 0.15, 0.95  # between which dashes are,
 STACKED = 0.2  # of it, which those above each other are apart across, and reach above and below it, at most;
 SAME, GAIN = 0.9, 0.02  # confidence that it is the same digit without them, and how much more that may be,
+FAR_GAIN, FAR_INTO, SUNK = 0.05, 0.2, 1.1  # from which they may be so far inside, and reach so far down,
 SIGN_HEIGHT = 0.8  # where they are so high at most, in its heights
 DATE = re.compile("D{1,2}/D{1,2}/(DD|DDDD)|DDDD/D{1,2}/D{1,2}")  # D: a digit
 
@@ -95,6 +97,7 @@ def find_signs(path: Path, line: CutLine, ink: Gray) -> list[Box]:
         *find_struck(line),
         *find_percents(path, line),
         *find_degrees(path, line),
+        *find_colons(line),
         *find_brackets(path, line),
         *_find_drawn(path, line),
     ]
@@ -152,7 +155,9 @@ def _is_drawn(signs: Sequence[Sequence[Piece]], alone: Segment, whole: Segment) 
     boxes = [_bound([piece.box for piece in sign]) for sign in signs]
     lefts, tops, rights, bottoms = np.array(boxes).T
     x, y, width, height = alone.box
-    if alone.confidence < SAME or min(rights.max() - x, x + width - lefts.min()) > INTO * height:
+    gain = alone.confidence - whole.confidence
+    into = min(rights.max() - x, x + width - lefts.min()) / height
+    if alone.confidence < SAME or into > (INTO if gain < FAR_GAIN else FAR_INTO):
         return False
     top, bottom = (tops.min() - y) / height, (bottoms.max() - y) / height
     level = top >= SIGN_TOP and bottom <= SIGN_BOTTOM
@@ -160,7 +165,7 @@ def _is_drawn(signs: Sequence[Sequence[Piece]], alone: Segment, whole: Segment) 
     dash = len(signs) == 1 and low and level and _is_dash([piece.box for piece in signs[0]])
     apart = lefts.max() - rights.min() < STACKED * height
     stacked = len(signs) > 1 and low and apart and top >= -STACKED and bottom <= 1 + STACKED
-    gained = alone.confidence >= whole.confidence + GAIN and top >= 0 and bottom <= 1
+    gained = gain >= GAIN and top >= 0 and bottom <= (1 if gain < FAR_GAIN else SUNK)
     return bool(dash or stacked or (gained and bottom - top <= SIGN_HEIGHT))
 
 
