@@ -161,6 +161,18 @@ def test_of_several_pictures_each_is_drawn_into_a_folder(tmp_path: Path, capsys)
     assert names == ["one-2.png", "one.png", "scan-page-1.png", "scan-page-2.png"]
 
 
+def test_a_single_picture_is_drawn_into_a_folder_that_is_there(tmp_path: Path, capsys) -> None:
+    picture = tmp_path / "one.jpg"
+    draw_one().save(picture)
+    (tmp_path / "drawn").mkdir()
+    for expected in ("one.png", "one-page-1.png"):
+        status, _, err = run(capsys, picture, "--save", tmp_path / "drawn")
+        assert status == 0
+        assert str(tmp_path / "drawn" / expected) in err
+        picture = tmp_path / "one.tif"
+        draw_one().save(picture, save_all=True, append_images=[draw_line()])
+
+
 @pytest.mark.parametrize(
     ("target", "said"), [("answers", "must end in .png"), ("line.xyz", "must end in .png")]
 )

@@ -81,8 +81,8 @@ def read(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Draw the answers on the picture, and what the network saw, into this file; of several "
-            "pictures, into this folder.",
+            help="Draw the answers on the picture, and what the network saw, into this file, or into this "
+            "folder, as those of several pictures.",
         ),
     ] = None,
     explain: Annotated[
@@ -163,7 +163,7 @@ class Drawings:
     """Where --save or --explain draws.
 
     Attributes:
-        target: the picture; a folder where there are several.
+        target: the picture; a folder where there are several, or where it is one.
         option: which of both.
         several: whether more than one picture is read.
     """
@@ -188,9 +188,10 @@ class Drawings:
                     f"{self.option} must name a folder for several pictures, received {str(self.target)!r}; "
                     f"try {str(self.target.with_suffix(''))!r}"
                 )
-        elif self.target.suffix.lower() not in PICTURE_SUFFIXES or self.target.is_dir():
+        elif self.target.suffix.lower() not in PICTURE_SUFFIXES and not self.target.is_dir():
             raise typer.BadParameter(
-                f"{self.option} must end in {', '.join(PICTURE_SUFFIXES)}, received {str(self.target)!r}"
+                f"{self.option} must end in {', '.join(PICTURE_SUFFIXES)}, or be a folder that is there, "
+                f"received {str(self.target)!r}"
             )
 
     def draw(self, reading: Reading, invert: bool | None) -> None:
@@ -228,7 +229,7 @@ class Drawings:
     def _choose_path(self, reading: Reading) -> Path:
         """A file of its own for each reading."""
         name = Path(reading.file).stem.strip("<>")
-        path = self.target / f"{name}.png" if self.several else self.target
+        path = self.target / f"{name}.png" if self.several or self.target.is_dir() else self.target
         if reading.page is not None:
             path = path.with_stem(f"{path.stem}-page-{reading.page}")
         first, number = path, 2
