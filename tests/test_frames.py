@@ -274,3 +274,24 @@ def test_boxes_whose_lower_line_is_partly_too_faint_are_no_digits(gap: int) -> N
     page[94:97, 165:] = 250
     page[60:, 277:280] = 250
     assert read(page).text.replace(" ", "") == "7130"
+
+
+@pytest.mark.parametrize("boxes", [4, 2])
+@pytest.mark.parametrize("gap", [6, 14])
+def test_digits_in_groups_of_boxes_are_apart_and_in_one_group_are_not(boxes: int, gap: int) -> None:
+    _, digits = load_mnist()
+    page = np.full((150, 2 * 70 * boxes + 120), 250, np.uint8)
+    left, text = 40, ""
+    for group in range(2):
+        cv2.rectangle(page, (left, 35), (left + 64 * boxes, 110), 120, 2)
+        for place in range(boxes):
+            label = 2 + 4 * group + place
+            image = digits.images[np.flatnonzero(digits.labels == label)[1]]
+            large = cv2.resize(image, (72, 72), interpolation=cv2.INTER_CUBIC)[10:62, 10:62]
+            x = left + 64 * place + 6
+            cv2.line(page, (x - 6, 35), (x - 6, 110), 120, 2)
+            np.minimum(page[46:98, x : x + 52], 255 - large, out=page[46:98, x : x + 52])
+            text += str(label)
+        left += 64 * boxes + gap
+        text += " " * (group == 0)
+    assert read(page).text == text

@@ -34,6 +34,7 @@ ELSEWHERE = 0.1  # of which so much is not along a side, or is no thicker: see S
 NOTE_HEIGHT = 0.1  # of its height is a mark of writing on the note
 ROW_HEIGHT, ROW_MARKS = 0.04, 3  # or so many marks so high, of a table, or of several rows in a box
 LEAST_CONTENT = 0.03  # of underlined writing's area is ink that is not the line
+SEVERAL = 1.6  # widths per height, from which a frame, or boxes side by side, is for several digits
 MOST_FRAMES = 1000  # marks of that size on a page, and
 MOST_FRAMED = 4  # times the page's area, their boxes together
 LIKE = 1.4  # times as high, at most, an empty box is as one that something is written in
@@ -61,7 +62,8 @@ DOT = 0.7  # of its box a dot in a zero fills
 def remove_frames(ink: Gray) -> tuple[Gray, list[Box]]:
     """Return the ink without boxes and tables around the writing, and without lines that it stands on.
 
-    And the boxes of tables' cells, (x, y, width, height) each.
+    And the boxes of tables' cells, (x, y, width, height) each, and then of frames wide enough for several
+    digits, the smaller ones first: what is in one of them is a number, or part of one.
 
     A box is taken away where something is written in it, and empty ones like it with it: alone, a rectangle
     may be a 0. So are two lines that meet, as the shadow along two sides of a note.
@@ -72,6 +74,7 @@ def remove_frames(ink: Gray) -> tuple[Gray, list[Box]]:
     full: list[tuple[Place, Gray]] = []
     empty: list[tuple[Place, Gray]] = []
     cells: list[Box] = []
+    wide: list[Box] = []
     large = np.flatnonzero(stats[:, 2:4].min(axis=1) >= LEAST_FRAME_PX / 4)
     large = large[large > 0]
     if len(large) > MOST_FRAMES or stats[large, 2:4].prod(axis=1).sum() > MOST_FRAMED * ink.size:
@@ -95,6 +98,7 @@ def remove_frames(ink: Gray) -> tuple[Gray, list[Box]]:
             (rows, columns), lines = crossed
             rows, columns = slice(y + rows.start, y + rows.stop), slice(x + columns.start, x + columns.stop)
             full.append(((rows, columns), lines))
+            wide += [(x, y, width, height)] if width >= SEVERAL * height else []
         elif min(width, height) >= LEAST_FRAME_PX and all(sides):
             box = find_lines(np.where(mark, ink[inside], np.uint8(0)), 2, 2)
             if box is None:
@@ -102,7 +106,11 @@ def remove_frames(ink: Gray) -> tuple[Gray, list[Box]]:
             down, across = height // 10, width // 10
             field = (slice(down, height - down), slice(across, width - across))
             written = (ink[inside] >= MARK_LEVEL) & (box == 0)
-            (full if _is_written(written[field], box[field]) else empty).append((inside, box))
+            if _is_written(written[field], box[field]):
+                full.append((inside, box))
+                wide += [(x, y, width, height)] if width >= SEVERAL * height else []
+            else:
+                empty.append((inside, box))
         elif min(width, height) >= LEAST_FRAME_PX and _is_corner(sides, mark):
             down, across = height // 10, width // 10
             written = (ink[inside] >= MARK_LEVEL) & ~mark
@@ -126,7 +134,7 @@ def remove_frames(ink: Gray) -> tuple[Gray, list[Box]]:
         height = inside[0].stop - inside[0].start
         if any(max(height, other) <= LIKE * min(height, other) for other in heights):
             result[inside][lines > 0] = 0
-    return result, cells
+    return result, cells + sorted(wide, key=lambda frame: frame[2] * frame[3])
 
 
 def _agree(lines: NDArray[np.bool_], mark: NDArray[np.bool_], ink: Gray) -> NDArray[np.bool_]:

@@ -58,7 +58,7 @@ class PageInk(NamedTuple):
 
     Attributes:
         ink: (height, width) uint8: 255 where it is full, 0 on paper, soft edges between.
-        cells: the boxes of tables' cells, (x, y, width, height) each.
+        cells: the boxes of tables' cells, (x, y, width, height) each, and then of wide frames.
     """
 
     ink: Gray
