@@ -38,6 +38,13 @@ def test_cents_that_are_written_small_are_digits() -> None:
     assert line.text.replace(" ", "") == "4700"
 
 
+def test_a_last_0_half_as_high_as_the_others_is_a_digit() -> None:
+    page = write_rows([("", "47", 30)], 170, 1.0)
+    end = int(np.flatnonzero((page < 128).any(axis=0))[-1])
+    draw_ring(page, end + 14, 54, 16)
+    assert read(page).text.replace(" ", "") == "470"
+
+
 @pytest.mark.parametrize(("top", "lines"), [(30, 1), (58, 1), (4, 2)])
 def test_a_small_mark_at_the_top_of_the_last_one_is_of_its_line(top: int, lines: int) -> None:
     """The letters before it are lower than the digit, so it is above their line."""

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from mnistry.cutting import Piece, group_by_mark, join
 from mnistry.decoding import Path
 from mnistry.imaging import Box
-from mnistry.percents import RING_LEVEL, list_rings
+from mnistry.percents import is_round
 from mnistry.segments import CutLine
 from mnistry.words import is_doubtful
 
 LARGE = 0.6  # of the highest mark's height a digit is high, at least;
-HEIGHT = 0.5  # of the digits' height so high at most is the ring, which ends above their middle,
+HEIGHT = 0.42  # of the height of the digit before it is the ring, at most, which ends above its middle,
 WIDTH = 0.6, 1.7  # and of its own height it is wide
-GAP = 0.6  # of the digits' height, between the ring and what stands beside it, at most
+GAP = 0.6  # of the highest one's height, between the ring and what stands beside it, at most
 RING = 0  # the class of what it may be taken for
 
 
@@ -31,16 +29,14 @@ def find_degrees(path: Path, line: CutLine) -> list[Box]:
     large = [box for box in boxes if box[3] >= LARGE * highest]
     if len(large) == len(boxes):
         return []
-    height = float(np.median([box[3] for box in large]))
-    middle = float(np.median([box[1] + box[3] / 2 for box in large]))
     found: list[Box] = []
     for mark, box in zip(marks, boxes, strict=True):
-        _, y, width, high = box
-        raised = high <= HEIGHT * height and y + high <= middle
-        if not raised or not WIDTH[0] <= width / high <= WIDTH[1] or not _is_ring(mark, line):
+        if box in large or not _is_ring(mark, line):
             continue
-        before, behind = _list_beside(box, boxes, GAP * height)
-        if not before or before[-1] not in large or (behind and behind[0][3] <= HEIGHT * height):
+        before, behind = _list_beside(box, boxes, GAP * highest)
+        if not before or before[-1] not in large or not _is_raised(box, before[-1]):
+            continue
+        if behind and behind[0][3] <= HEIGHT * before[-1][3]:
             continue
         found += [piece.box for piece in mark]
         unit = [other for other, place in zip(marks, boxes, strict=True) if place in behind[:1]]
@@ -49,9 +45,16 @@ def find_degrees(path: Path, line: CutLine) -> list[Box]:
     return found
 
 
+def _is_raised(ring: Box, digit: Box) -> bool:
+    """Return whether a mark is small beside a digit, and ends above its middle."""
+    _, y, width, height = ring
+    _, top, _, high = digit
+    return height <= HEIGHT * high and y + height <= top + high / 2 and WIDTH[0] <= width / height <= WIDTH[1]
+
+
 def _is_ring(mark: Sequence[Piece], line: CutLine) -> bool:
     """Return whether a mark is a ring: it encloses one space, or would be a 0 if it were a digit."""
-    if len(list_rings(join(mark)[0] >= RING_LEVEL)) == 1:
+    if is_round(join(mark)[0]):
         return True
     start = next(index for index, piece in enumerate(line.pieces) if piece is mark[0])
     alone = line.segments.get((start, start + len(mark)))

@@ -58,15 +58,15 @@ def _find_middle(pieces: Sequence[Piece]) -> float:
 def _are_apart(parts: Sequence[Sequence[Piece]]) -> bool:
     """Return whether three marks are a stroke with a small ring on both sides, the left one higher up."""
     (left, left_box), (stroke, (_, _, _, height)), (right, right_box) = (join(part) for part in parts)
-    if max(left_box[3], right_box[3]) > SMALL * height or len(list_rings(stroke >= RING_LEVEL)) > 0:
+    if max(left_box[3], right_box[3]) > SMALL * height or len(_list_rings(stroke >= RING_LEVEL)) > 0:
         return False
     down = right_box[1] + right_box[3] / 2 - left_box[1] - left_box[3] / 2
-    return down >= TURNED * height and _is_round(left) and _is_round(right)
+    return down >= TURNED * height and is_round(left) and is_round(right)
 
 
-def _is_round(ring: Gray) -> bool:
+def is_round(ring: Gray) -> bool:
     """Return whether a mark has one space, in its middle, as no 6 or 9 has."""
-    spaces = list_rings(ring >= RING_LEVEL)
+    spaces = _list_rings(ring >= RING_LEVEL)
     height, width = ring.shape
     return len(spaces) == 1 and all(
         abs(x / width - 0.5) <= ROUND and abs(y / height - 0.5) <= ROUND for x, y in spaces
@@ -79,7 +79,7 @@ def is_percent(ink: Gray) -> bool:
     Between 9 and 6, which have such rings as well, there are two strokes.
     """
     mask = ink >= RING_LEVEL
-    rings = list_rings(mask)
+    rings = _list_rings(mask)
     if len(rings) != 2:
         return False
     (left, upper), (right, lower) = rings
@@ -108,7 +108,7 @@ def _has_stroke(mask: NDArray[np.bool_]) -> bool:
     )
 
 
-def list_rings(mask: NDArray[np.bool_]) -> list[tuple[float, float]]:
+def _list_rings(mask: NDArray[np.bool_]) -> list[tuple[float, float]]:
     """Return the middles (x, y) of the spaces that are enclosed in a mark, from left to right."""
     import cv2
 
