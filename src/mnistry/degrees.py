@@ -13,6 +13,7 @@ from mnistry.words import is_doubtful
 
 LARGE = 0.6  # of the highest mark's height a digit is high, at least;
 HEIGHT = 0.42  # of the height of the digit before it is the ring, at most, which ends above its middle,
+CIRCLE, CIRCLE_HEIGHT = 0.95, 0.48  # or so high one that is as broad as a circle, as few 0s are,
 WIDTH = 0.6, 1.7  # and of its own height it is wide
 GAP = 0.6  # of the highest one's height, between the ring and what stands beside it, at most
 RING = 0  # the class of what it may be taken for
@@ -49,7 +50,8 @@ def _is_raised(ring: Box, digit: Box) -> bool:
     """Return whether a mark is small beside a digit, and ends above its middle."""
     _, y, width, height = ring
     _, top, _, high = digit
-    return height <= HEIGHT * high and y + height <= top + high / 2 and WIDTH[0] <= width / height <= WIDTH[1]
+    small = HEIGHT if width < CIRCLE * height else CIRCLE_HEIGHT
+    return height <= small * high and y + height <= top + high / 2 and WIDTH[0] <= width / height <= WIDTH[1]
 
 
 def _is_ring(mark: Sequence[Piece], line: CutLine) -> bool:
@@ -58,7 +60,7 @@ def _is_ring(mark: Sequence[Piece], line: CutLine) -> bool:
         return True
     start = next(index for index, piece in enumerate(line.pieces) if piece is mark[0])
     alone = line.segments.get((start, start + len(mark)))
-    return alone is not None and alone.answer == RING
+    return alone is not None and alone.confidence > 0 and alone.answer == RING
 
 
 def _list_beside(ring: Box, boxes: Sequence[Box], gap: float) -> tuple[list[Box], list[Box]]:

@@ -15,7 +15,7 @@ from mnistry.patterns import find_matches
 from mnistry.pictures import Gray
 from mnistry.readings import DIGIT_NAMES
 from mnistry.segments import CutLine
-from mnistry.signs import find_signs, leave_out
+from mnistry.signs import find_apart, find_compared, find_signs, leave_out
 from mnistry.words import list_numbers
 
 WAYS = 16  # to read a line, between which what sees it uncut decides too
@@ -68,19 +68,26 @@ def find_lines(
     paths: list[Path] = []
     matches: list[Path | None] = []
     for index, (path, line) in enumerate(ways):
-        ink, brackets = inks[index], listed.get(index, [])
-        whole = lines[index], ink
-        signs = [*find_signs(path, line, ink), *brackets]
+        ink, whole = inks[index], (lines[index], inks[index])
+        apart = [*find_apart(path, line), *listed.get(index, [])]
+        signs = [*apart, *find_compared(path, line, ink, apart)]
         if signs:
             whole = leave_out(signs, line, ink)
             path, _ = _find_path(*whole, options)
         matches.append(_find_match(*whole, options))
-        paths.append(_read_apart(path, *leave_out(brackets, line, ink), options))
+        paths.append(_read_apart(path, *leave_out(apart, line, ink), options))
     return paths, matches
 
 
 def _read_apart(path: Path, line: CutLine, ink: Gray, options: Options) -> Path:
-    """Return a path on which the numbers beside words are read as if these were not there."""
+    """Return a path on which the numbers beside words are read as if these were not there.
+
+    Args:
+        path: the best one through all of the line without its signs.
+        line: without the signs that are told by what they are, and not by how other marks stand.
+        ink: of its strip.
+        options: how to read it.
+    """
     segments = list(path.segments)
     for first, last in list_numbers(path)[::-1]:
         boxes = [segment.box for segment in segments[first : last + 1]]

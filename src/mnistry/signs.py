@@ -1,7 +1,9 @@
 """The signs of a line that look like digits by themselves, or join them: slashes, commas, brackets, dashes.
 
-    find_signs   a way to read a line -> the marks in it that are signs, brackets too
-    leave_out    the line without them, to be read again
+    find_signs      a way to read a line -> the marks in it that are signs, brackets too:
+    find_apart      those told by what they are,
+    find_compared   and by how others stand
+    leave_out       the line without them, to be read again
 
 A comma is low and hangs from the line. A slash looks like a 1 that leans further than the strokes around it.
 Where digits are of many hands, so does many a 1: so it must reach above and below all the others as well,
@@ -61,8 +63,9 @@ INTO = 0.1  # of its height, that they reach beyond its side at most,
 SIGN_TOP, SIGN_BOTTOM = 0.15, 0.95  # between which dashes are,
 STACKED = 0.2  # of it, which those above each other are apart across, and reach above and below it, at most;
 SAME, GAIN = 0.9, 0.02  # confidence that it is the same digit without them, and how much more that may be,
-FAR_GAIN, FAR_INTO, SUNK = 0.05, 0.2, 1.1  # from which they may be so far inside, and reach so far down,
 SIGN_HEIGHT = 0.8  # where they are so high at most, in its heights
+FAR_GAIN, CROSS_TOP = 0.05, 0.3  # from which what is so far down may be a cross at the digits' foot:
+FAR_INTO, SUNK = 0.2, 1.1  # so far inside at most, and reaching so far down
 DATE = re.compile("D{1,2}/D{1,2}/(DD|DDDD)|DDDD/D{1,2}/D{1,2}")  # D: a digit
 
 
@@ -84,16 +87,13 @@ class _Stroke(NamedTuple):
 
 def find_signs(path: Path, line: CutLine, ink: Gray) -> list[Box]:
     """Return the boxes of the signs that a path through a line has; `ink` is that of its strip."""
-    whole = {piece.box: piece.ink for piece in line.pieces}
-    height = max((segment.box[3] for segment in path.segments if segment.digit), default=0)
-    strokes = []
-    for segment in path.segments:
-        if segment.box[3] >= LEAST_HEIGHT * height:
-            lean, straight = None, False
-            if segment.box in whole:
-                lean, straight = _measure_lean(whole[segment.box], line.stroke_px)
-            strokes.append(_Stroke(segment.box, cut(ink, segment.box), lean, straight))
-    apart = [
+    apart = find_apart(path, line)
+    return [*apart, *find_compared(path, line, ink, apart)]
+
+
+def find_apart(path: Path, line: CutLine) -> list[Box]:
+    """Return the boxes of the signs that are told by what they are, whatever stands beside them."""
+    return [
         *find_struck(line),
         *find_percents(path, line),
         *find_degrees(path, line),
@@ -101,8 +101,23 @@ def find_signs(path: Path, line: CutLine, ink: Gray) -> list[Box]:
         *find_brackets(path, line),
         *_find_drawn(path, line),
     ]
-    strokes = [stroke for stroke in strokes if stroke.box not in apart]
-    return [*apart, *_find_others(path, line, ink, strokes, whole)]
+
+
+def find_compared(path: Path, line: CutLine, ink: Gray, apart: Collection[Box]) -> list[Box]:
+    """Return the boxes of the signs that are told by how other marks of the line stand: slashes and commas.
+
+    Those in `apart`, and what was emptied, are not looked at.
+    """
+    whole = {piece.box: piece.ink for piece in line.pieces}
+    height = max((segment.box[3] for segment in path.segments if segment.digit), default=0)
+    strokes = []
+    for segment in path.segments:
+        if segment.box[3] >= LEAST_HEIGHT * height and segment.confidence > 0 and segment.box not in apart:
+            lean, straight = None, False
+            if segment.box in whole:
+                lean, straight = _measure_lean(whole[segment.box], line.stroke_px)
+            strokes.append(_Stroke(segment.box, cut(ink, segment.box), lean, straight))
+    return _find_others(path, line, ink, strokes, whole)
 
 
 def _find_others(
@@ -155,17 +170,18 @@ def _is_drawn(signs: Sequence[Sequence[Piece]], alone: Segment, whole: Segment) 
     boxes = [_bound([piece.box for piece in sign]) for sign in signs]
     lefts, tops, rights, bottoms = np.array(boxes).T
     x, y, width, height = alone.box
-    gain = alone.confidence - whole.confidence
-    into = min(rights.max() - x, x + width - lefts.min()) / height
-    if alone.confidence < SAME or into > (INTO if gain < FAR_GAIN else FAR_INTO):
-        return False
     top, bottom = (tops.min() - y) / height, (bottoms.max() - y) / height
+    gain = alone.confidence - whole.confidence
+    cross = gain >= FAR_GAIN and top >= CROSS_TOP
+    into = min(rights.max() - x, x + width - lefts.min()) / height
+    if alone.confidence < SAME or into > (FAR_INTO if cross else INTO):
+        return False
     level = top >= SIGN_TOP and bottom <= SIGN_BOTTOM
     low = (bottoms - tops).max() <= DASH_HEIGHT * height
     dash = len(signs) == 1 and low and level and _is_dash([piece.box for piece in signs[0]])
     apart = lefts.max() - rights.min() < STACKED * height
     stacked = len(signs) > 1 and low and apart and top >= -STACKED and bottom <= 1 + STACKED
-    gained = gain >= GAIN and top >= 0 and bottom <= (1 if gain < FAR_GAIN else SUNK)
+    gained = gain >= GAIN and top >= 0 and bottom <= (SUNK if cross else 1)
     return bool(dash or stacked or (gained and bottom - top <= SIGN_HEIGHT))
 
 

@@ -10,14 +10,14 @@ from mnistry.imaging import Box
 from mnistry.segments import Segment
 from mnistry.straightening import STRIP_PX
 
-WORD_GAP, FAR = 0.6, 2.0  # digits' heights, between words, and between those that say nothing of each other
+WORD_GAP, FAR = 0.6, 2.0  # digits' heights, between words, and between those that say less of each other
 LETTERS = 3  # so many marks
 LETTER_PORTION = 0.45  # of at least this portion of the highest one's height may be a word,
 REFUSED_PORTION = 0.2  # and are if this portion of them is no digit
 JOINED = 1.15  # digits' heights: what is refused and so broad is two letters,
 WORD_PORTION = 0.4  # and so many are together with the doubts about the others;
-DOUBTFUL = 0.65  # geometric mean of probabilities, up to which digits are doubtful,
-BESIDE_LETTERS = 0.75  # and the same beside a word of letters
+DOUBTFUL = 0.65  # geometric mean of probabilities, up to which digits are doubtful: so they are no number
+BESIDE_LETTERS = 0.75  # on a line with a word of letters, and near to one they need so much
 VOUCHED = (0.85, 0.999)  # probability of each of its digits, for who sees the line uncut, from which it is no
 # word: where at most half of its marks are no digit, as in a sum, and where more are
 TALL = 3  # times as high as broad is a bar
@@ -35,15 +35,18 @@ def list_letters(segments: Sequence[Segment], likely: Sequence[bool]) -> set[int
     def take(word: Sequence[int]) -> tuple[list[Segment], list[bool]]:
         return [segments[index] for index in word], [likely[index] for index in word]
 
-    found: set[int] = set()
-    for group in split_words(boxes, FAR):
-        words = [word for word in split_words(boxes) if word[0] in group]
-        letters = [word for word in words if is_of_letters(*take(word))]
-        if sum(map(len, letters)) > LETTERS:  # and not a number that is torn
-            letters += [word for word in words if is_doubtful(take(word)[0], BESIDE_LETTERS)]
-        letters += [word for word in words if len(words) > 1 and is_unit(*take(word))]
-        found.update(index for word in letters for index in word)
-    return found
+    words = split_words(boxes)
+    letters = [word for word in words if is_of_letters(*take(word))]
+    if sum(map(len, letters)) <= LETTERS:  # a number that is torn, it may be
+        near, others = [], []
+    else:
+        groups = [group for group in split_words(boxes, FAR) if any(word[0] in group for word in letters)]
+        near = [word for word in words if any(word[0] in group for group in groups)]
+        others = [word for word in words if word not in near]
+    letters += [word for word in near if is_doubtful(take(word)[0], BESIDE_LETTERS)]
+    letters += [word for word in others if is_doubtful(take(word)[0])]
+    letters += [word for word in words if len(words) > 1 and is_unit(*take(word))]
+    return {index for word in letters for index in word}
 
 
 def list_numbers(path: Path) -> list[tuple[int, int]]:
