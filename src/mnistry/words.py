@@ -37,14 +37,14 @@ def list_letters(segments: Sequence[Segment], likely: Sequence[bool]) -> set[int
 
     words = split_words(boxes)
     letters = [word for word in words if is_of_letters(*take(word))]
-    if sum(map(len, letters)) <= LETTERS:  # a number that is torn, it may be
-        near, others = [], []
-    else:
+    if sum(map(len, letters)) > LETTERS:  # and not a number that is torn
         groups = [group for group in split_words(boxes, FAR) if any(word[0] in group for word in letters)]
-        near = [word for word in words if any(word[0] in group for group in groups)]
-        others = [word for word in words if word not in near]
-    letters += [word for word in near if is_doubtful(take(word)[0], BESIDE_LETTERS)]
-    letters += [word for word in others if is_doubtful(take(word)[0])]
+        near = {index for group in groups for index in group}
+        letters += [
+            word
+            for word in words
+            if is_doubtful(take(word)[0], BESIDE_LETTERS if word[0] in near else DOUBTFUL)
+        ]
     letters += [word for word in words if len(words) > 1 and is_unit(*take(word))]
     return {index for word in letters for index in word}
 
