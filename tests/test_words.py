@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import cv2
+import numpy as np
 import pytest
 
 from drawing import write_rows
@@ -10,7 +11,8 @@ from mnistry import lines, read
 from mnistry.cutting import group_by_mark
 from mnistry.decoding import Path
 from mnistry.imaging import Box
-from mnistry.segments import CutLine
+from mnistry.segments import CutLine, Segment
+from mnistry.words import list_letters
 
 
 @pytest.mark.parametrize("word", ["Food", "Look", "Colour", "Door", "total"])
@@ -80,3 +82,32 @@ def test_a_sign_of_the_whole_line_stays_one_where_its_number_is_read_alone(monke
     (line,) = read(page).lines
     assert line.text == "3"
     assert [digit.confidence for digit in line.digits[-2:-1]] == [0]
+
+
+def take(x: int, confidence: float, none: float) -> Segment:
+    """A 3, so likely, as high as digits are on a strip."""
+    probabilities = np.array([0, 0, 0, confidence, 0, 0, 0, 0, 0, 1 - confidence - none])
+    return Segment(0, 1, (x, 0, 50, 64), np.zeros((28, 28), np.uint8), probabilities)
+
+
+@pytest.mark.parametrize(
+    ("marks", "refused"),
+    [
+        ([(0.7, 0.2), (0.1, 0.9)], {0, 1}),
+        ([(0.1, 0.9), (0.8, 0.1), (0.6, 0.2), (0.02, 0.98)], {0, 1, 2, 3}),
+        ([(0.9, 0.1), (0.1, 0.9)], set()),  # a digit that is sure beside a mark that is none
+        ([(0.7, 0.2), (0.1, 0.9), (0.8, 0.1)], set()),  # a sum
+        ([(0.7, 0.2), (0.7, 0.2)], set()),
+        ([(0.1, 0.9), (0.1, 0.9)], set()),
+    ],
+)
+def test_a_doubtful_digit_beside_as_many_marks_that_are_none_is_none(
+    marks: list[tuple[float, float]], refused: set[int]
+) -> None:
+    segments = [take(60 * index, *mark) for index, mark in enumerate(marks)]
+    likely = [confidence >= none for confidence, none in marks]
+    assert list_letters(segments, likely) == refused
+
+
+def test_far_from_a_mark_that_is_none_a_doubtful_digit_is_one() -> None:
+    assert not list_letters([take(0, 0.7, 0.2), take(400, 0.1, 0.9)], [True, False])

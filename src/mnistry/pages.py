@@ -40,6 +40,7 @@ from mnistry.writing import Homography, Page, find_writing, flatten_pages
 MOST_PARTS = 3  # of a broken digit
 WIDEST = 1.3  # of one digit: width per height
 SURE = 0.9  # confidence of a digit that is none's part, where what it would be with the rest is no digit
+SURE_BESIDE = 0.75  # of the only digit beside marks that are none, where there is one
 PLAIN = ("0", "1")  # what rings and strokes look like
 
 
@@ -217,7 +218,7 @@ def read_single(gray: Gray, options: Options, *, size: tuple[int, int] | None = 
 
     Of several sheets it is on the first that has any. Where the page has one digit and nothing else that
     counts, it is that; else all its ink is taken for one, and where that is none, it is the one that is
-    accepted beside marks that are not, if there is just one.
+    surely accepted beside marks that are not, if there is just one.
     """
     size = size or (gray.shape[0], gray.shape[1])
     pages = _read_pages(gray, options, size, name)
@@ -228,7 +229,7 @@ def read_single(gray: Gray, options: Options, *, size: tuple[int, int] | None = 
     path = _judge_whole(path, strip, options)
     (accepted,) = accept(path, options.threshold)
     digits = [digit for line in lines for digit in line.digits if digit.accepted]
-    if len(digits) == 1 and not accepted:
+    if len(digits) == 1 and not accepted and digits[0].confidence >= SURE_BESIDE:
         return Line(tuple(digits))
     digit = to_digit(path.segments[0], strip, to_picture, size, accepted, options.class_names)
     count = _count_marks(lines)

@@ -1,4 +1,4 @@
-"""The words of a line: which are letters, though some of these look like digits."""
+"""The words of a line: which are letters, or drawings, though some of these look like digits."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ REFUSED_PORTION = 0.2  # and are if this portion of them is no digit
 JOINED = 1.15  # digits' heights: what is refused and so broad is two letters,
 WORD_PORTION = 0.4  # and so many are together with the doubts about the others;
 DOUBTFUL = 0.65  # geometric mean of probabilities, up to which digits are doubtful: so they are no number
-BESIDE_LETTERS = 0.75  # on a line with a word of letters, and near to one they need so much
+BESIDE_LETTERS = 0.75  # near to a word of letters, or to as many marks that are none, they need so much
 VOUCHED = (0.85, 0.999)  # probability of each of its digits, for who sees the line uncut, from which it is no
 # word: where at most half of its marks are no digit, as in a sum, and where more are
 TALL = 3  # times as high as broad is a bar
 
 
 def list_letters(segments: Sequence[Segment], likely: Sequence[bool]) -> set[int]:
-    """Return the numbers of the segments of a line that are letters, or may be, not far from so many.
+    """Return the numbers of the segments of a line that are letters or parts of a drawing, or may be.
 
     Args:
         segments: from left to right.
@@ -45,6 +45,7 @@ def list_letters(segments: Sequence[Segment], likely: Sequence[bool]) -> set[int
             for word in words
             if is_doubtful(take(word)[0], BESIDE_LETTERS if word[0] in near else DOUBTFUL)
         ]
+    letters += [group for group in split_words(boxes, FAR) if is_beside_none(*take(group))]
     letters += [word for word in words if len(words) > 1 and is_unit(*take(word))]
     return {index for word in letters for index in word}
 
@@ -104,6 +105,16 @@ def _list_large(word: Sequence[Segment], likely: Sequence[bool]) -> list[tuple[S
         for segment, answer in zip(word, likely, strict=True)
         if segment.box[3] >= least and segment.confidence > 0
     ]
+
+
+def is_beside_none(group: Sequence[Segment], likely: Sequence[bool]) -> bool:
+    """Return whether at least half of the large marks of a group are no digits, and the others doubtful.
+
+    As what is cut out of a drawing is, some of which looks like a digit.
+    """
+    large = _list_large(group, likely)
+    digits = [segment for segment, answer in large if answer]
+    return 0 < 2 * len(digits) <= len(large) and is_doubtful(digits, BESIDE_LETTERS)
 
 
 def is_unit(word: Sequence[Segment], likely: Sequence[bool]) -> bool:
