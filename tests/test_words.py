@@ -55,7 +55,7 @@ def test_a_number_before_a_word_is_taken_if_it_fits_as_it_is_read() -> None:
 
 
 @pytest.mark.parametrize("word", ["Bananas", "Apples", "Cellar", "Milk"])
-@pytest.mark.parametrize("number", ["10", "12", "250"])
+@pytest.mark.parametrize("number", ["10", "12", "250", "1", "11"])
 def test_the_numbers_of_a_list_are_read_as_if_its_words_were_not_there(word: str, number: str) -> None:
     assert read(write_rows([(word, number, 420)], 170, 1.7)).text.replace(" ", "") == number
 

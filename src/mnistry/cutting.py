@@ -262,3 +262,20 @@ def join(pieces: Sequence[Piece]) -> tuple[Gray, tuple[int, int, int, int]]:
         field = ink[y : y + height, x : x + width]
         np.maximum(field, piece.ink, out=field)
     return ink, (left, top, right - left, bottom - top)
+
+
+def resize_piece(piece: Piece, size: float, down_px: int) -> Piece:
+    """Return a piece so many times as large as it is, in a strip of that size, and moved down."""
+    import cv2
+
+    x, y, width, height = piece.box
+    left, top = round(size * x), round(size * y)
+    box = (
+        left,
+        top + down_px,
+        max(1, round(size * (x + width)) - left),
+        max(1, round(size * (y + height)) - top),
+    )
+    way = cv2.INTER_AREA if size < 1 else cv2.INTER_CUBIC
+    ink = np.asarray(cv2.resize(piece.ink, box[2:], interpolation=way), np.uint8)
+    return Piece(box, ink, piece.mark, size * piece.cut)

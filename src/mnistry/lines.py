@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mnistry.brackets import find_list_brackets
+from mnistry.cutting import join
 from mnistry.decoding import Path, Predict, find_paths
+from mnistry.imaging import Box
 from mnistry.judging import SeeLine, choose, is_one_mark
 from mnistry.patterns import find_matches
 from mnistry.pictures import Gray
 from mnistry.readings import DIGIT_NAMES
-from mnistry.segments import CutLine
+from mnistry.segments import CutLine, Segment
 from mnistry.signs import find_apart, find_compared, find_signs, leave_out
+from mnistry.straightening import MARGIN_PX, STRIP_PX
 from mnistry.words import list_numbers
 
 WAYS = 16  # to read a line, between which what sees it uncut decides too
@@ -92,22 +95,41 @@ def _read_apart(path: Path, line: CutLine, ink: Gray, options: Options) -> Path:
     for first, last in list_numbers(path)[::-1]:
         boxes = [segment.box for segment in segments[first : last + 1]]
         left, right = min(box[0] for box in boxes), max(box[0] + box[2] for box in boxes)
-        segments[first : last + 1] = _read_number(line.take(left, right), ink, options).segments
+        part = line.take(left, right)
+        if part.pieces:
+            high = float(np.median([box[3] for box in boxes]))
+            segments[first : last + 1] = _read_number(part, STRIP_PX / high, options)
     return path._replace(segments=tuple(segments))
 
 
-def _read_number(part: CutLine, ink: Gray, options: Options) -> Path:
-    """Return the best way to read a part of a line with this ink, without its signs."""
-    shown = np.zeros_like(ink)
-    for piece in part.pieces:
-        x, y, width, height = piece.box
-        field = shown[y : y + height, x : x + width]
-        np.copyto(field, ink[y : y + height, x : x + width], where=piece.ink > 0)
+def _read_number(part: CutLine, size: float, options: Options) -> Sequence[Segment]:
+    """Return the segments of the best way to read a part of a line, without its signs.
+
+    It is read where it is so many times as large and its digits as high as in a line of its own: beside low
+    letters they are higher, and the networks that see lines hardly know them so.
+    """
+    top = min(piece.box[1] for piece in part.pieces)
+    down_px = MARGIN_PX - round(size * top)
+    part = part.resize(size, down_px)
+    ink, (x, y, width, height) = join(part.pieces)
+    shown = np.zeros((max(STRIP_PX + 2 * MARGIN_PX, y + height), x + width + MARGIN_PX), np.uint8)
+    shown[y : y + height, x : x + width] = ink
     path, part = _find_path(part, shown, options)
     signs = find_signs(path, part, shown)
     if signs:
         path, _ = _find_path(*leave_out(signs, part, shown), options)
-    return path
+    return [replace(segment, box=_resize_box(segment.box, size, down_px)) for segment in path.segments]
+
+
+def _resize_box(box: Box, size: float, down_px: int) -> Box:
+    """Return a box in a strip that is so many times as large and moved down, as it is in the strip."""
+    x, y, width, height = box
+    return (
+        round(x / size),
+        round((y - down_px) / size),
+        max(1, round(width / size)),
+        max(1, round(height / size)),
+    )
 
 
 def _find_path(line: CutLine, ink: Gray, options: Options) -> tuple[Path, CutLine]:

@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistry.cutting import Piece
+from mnistry.cutting import Piece, join, resize_piece
 from mnistry.imaging import Box
 from mnistry.pictures import Gray
 from mnistry.straightening import STRIP_PX
@@ -125,6 +125,15 @@ class CutLine:
             if start <= first and last <= stop
         }
         return CutLine(self.pieces[start:stop], segments, self.stroke_px)
+
+    def resize(self, size: float, down_px: int) -> CutLine:
+        """Return it so many times as large, and moved down."""
+        pieces = [resize_piece(piece, size, down_px) for piece in self.pieces]
+        segments = {
+            (start, stop): replace(segment, box=join(pieces[start:stop])[1])
+            for (start, stop), segment in self.segments.items()
+        }
+        return CutLine(pieces, segments, size * self.stroke_px)
 
     @cached_property
     def prices(self) -> list[Priced]:

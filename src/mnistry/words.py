@@ -45,7 +45,14 @@ def list_letters(segments: Sequence[Segment], likely: Sequence[bool]) -> set[int
             for word in words
             if is_doubtful(take(word)[0], BESIDE_LETTERS if word[0] in near else DOUBTFUL)
         ]
-    letters += [group for group in split_words(boxes, FAR) if is_beside_none(*take(group))]
+    for group in split_words(boxes, FAR):
+        if is_mostly_none(*take(group)):
+            letters += [
+                word
+                for word in words
+                if word[0] in group
+                and is_doubtful([segments[index] for index in word if likely[index]], BESIDE_LETTERS)
+            ]
     letters += [word for word in words if len(words) > 1 and is_unit(*take(word))]
     return {index for word in letters for index in word}
 
@@ -107,14 +114,10 @@ def _list_large(word: Sequence[Segment], likely: Sequence[bool]) -> list[tuple[S
     ]
 
 
-def is_beside_none(group: Sequence[Segment], likely: Sequence[bool]) -> bool:
-    """Return whether at least half of the large marks of a group are no digits, and the others doubtful.
-
-    As what is cut out of a drawing is, some of which looks like a digit.
-    """
-    large = _list_large(group, likely)
-    digits = [segment for segment, answer in large if answer]
-    return 0 < 2 * len(digits) <= len(large) and is_doubtful(digits, BESIDE_LETTERS)
+def is_mostly_none(group: Sequence[Segment], likely: Sequence[bool]) -> bool:
+    """Return whether at least half of the large marks of a group are no digits, as in drawings."""
+    answers = [answer for _, answer in _list_large(group, likely)]
+    return 2 * sum(answers) <= len(answers)
 
 
 def is_unit(word: Sequence[Segment], likely: Sequence[bool]) -> bool:
