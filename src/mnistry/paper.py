@@ -82,8 +82,8 @@ def find_page_ink(
     """
     import cv2
 
-    raised, threshold, sharpness = _even_out(gray, invert, darkness)
-    (ground, grain), middle = _measure_grain(raised, threshold), quantile(sample(threshold), 0.5)
+    raised, threshold, (ground, grain), sharpness = _even_out(gray, invert, darkness)
+    middle = quantile(sample(threshold), 0.5)
     contrast = 2 * middle / darkness
     other = ", or pass --invert or --no-invert" if invert is None else ""
     highest = quantile(sample(smooth(raised)), HIGHEST)
@@ -115,7 +115,8 @@ def find_page_ink(
     # all that is anything, and what is far darker than they are is ink that crosses them.
     ruled = raised > np.maximum(RULED * threshold, ground + RULED_SIGMAS * grain)
     written = _leave_rules(ruled, levels, raised, core) & ~paper
-    if _is_left_in_part(written, ~paper & (_keep_reaching(~paper, core) > 0)):
+    taken = not (paper | written).all()
+    if taken and _is_left_in_part(written, ~paper & (_keep_reaching(~paper, core) > 0)):
         written = ~paper
     marks = _keep_reaching(written, written & core)
     covered = float(marks.mean())
@@ -132,19 +133,25 @@ def find_page_ink(
 
 def measure_contrast(gray: Gray, invert: bool | None = None) -> float:
     """Return by how many gray levels ink stands out, once light is evened out and grain is smoothed."""
-    _, threshold, _ = _even_out(gray, invert, 1.0)
+    _, threshold, *_ = _even_out(gray, invert, 1.0)
     return 2 * quantile(sample(threshold), 0.5)
 
 
-def _even_out(gray: Gray, invert: bool | None, darkness: float) -> tuple[Floats, Floats, float]:
-    """Return the picture above its paper, smoothed where that is grainy, its threshold, and its sharpness."""
+def _even_out(
+    gray: Gray, invert: bool | None, darkness: float
+) -> tuple[Floats, Floats, tuple[float, float], float]:
+    """Return the picture above its paper, smoothed where that is grainy, and its threshold.
+
+    And the paper's level and grain, as `_measure_grain` does, and the picture's sharpness before.
+    """
     raised = flatten_paper(gray, invert)
     edges, threshold = find_threshold(raised, darkness)
     sharpness = _measure_sharpness(raised, edges)
-    _, grain = _measure_grain(raised, threshold)
+    ground, grain = _measure_grain(raised, threshold)
     if grain > ROUGH * quantile(sample(threshold), 0.5):
         raised, threshold = _smooth_grain(raised, threshold, darkness)
-    return raised, threshold, sharpness
+        ground, grain = _measure_grain(raised, threshold)
+    return raised, threshold, (ground, grain), sharpness
 
 
 def _smooth_grain(unsmoothed: Floats, threshold: Floats, darkness: float) -> tuple[Floats, Floats]:
