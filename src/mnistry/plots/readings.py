@@ -89,7 +89,7 @@ def _draw_boxes(
     )
     ax.set_axis_off()
     rim = [0, width, width, 0, 0], [0, 0, height, height, 0]  # white pictures would have none
-    ax.plot(*rim, color=MUTED, linewidth=0.5)
+    ax.plot(*rim, color=MUTED, linewidth=0.5, clip_on=False)
     points = 72 * FIGURE_INCHES * (1.0 if width >= WIDE * height else 0.58) / width  # a pixel
     halo = {"facecolor": PAPER, "alpha": 0.75, "edgecolor": "none", "boxstyle": "square,pad=0.1"}
     for digit, named in _list_named(lines):
