@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -98,7 +100,6 @@ def take(x: int, confidence: float, none: float) -> Segment:
         ([(0.9, 0.1), (0.1, 0.9)], set()),  # a digit that is sure beside a mark that is none
         ([(0.7, 0.2), (0.1, 0.9), (0.8, 0.1)], set()),  # a sum
         ([(0.7, 0.2), (0.7, 0.2)], set()),
-        ([(0.1, 0.9), (0.1, 0.9)], set()),
     ],
 )
 def test_a_doubtful_digit_beside_as_many_marks_that_are_none_is_none(
@@ -110,4 +111,11 @@ def test_a_doubtful_digit_beside_as_many_marks_that_are_none_is_none(
 
 
 def test_far_from_a_mark_that_is_none_a_doubtful_digit_is_one() -> None:
-    assert not list_letters([take(0, 0.7, 0.2), take(400, 0.1, 0.9)], [True, False])
+    assert 0 not in list_letters([take(0, 0.7, 0.2), take(400, 0.1, 0.9)], [True, False])
+
+
+def test_a_sure_number_in_the_same_group_keeps_a_doubtful_one() -> None:
+    """A small 2, a plus, and a 3."""
+    segments = [take(0, 0.5, 0.3), take(80, 0.1, 0.9), take(220, 0.99, 0.01)]
+    segments[0] = replace(segments[0], box=(0, 40, 20, 20))
+    assert not list_letters(segments, [True, False, True])

@@ -46,13 +46,10 @@ def list_letters(segments: Sequence[Segment], likely: Sequence[bool]) -> set[int
             if is_doubtful(take(word)[0], BESIDE_LETTERS if word[0] in near else DOUBTFUL)
         ]
     for group in split_words(boxes, FAR):
-        if is_mostly_none(*take(group)):
-            letters += [
-                word
-                for word in words
-                if word[0] in group
-                and is_doubtful([segments[index] for index in word if likely[index]], BESIDE_LETTERS)
-            ]
+        inside = [[segments[index] for index in word if likely[index]] for word in words if word[0] in group]
+        numbers = [digits for digits in inside if digits]
+        if is_mostly_none(*take(group)) and all(is_doubtful(digits, BESIDE_LETTERS) for digits in numbers):
+            letters.append(group)
     letters += [word for word in words if len(words) > 1 and is_unit(*take(word))]
     return {index for word in letters for index in word}
 
