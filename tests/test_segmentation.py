@@ -71,6 +71,16 @@ def test_a_one_over_a_dotted_line_is_no_margin_line() -> None:
     assert [300, 100, 8, 90] in boxes_of(find_marks(ink)).tolist()
 
 
+def test_ones_on_a_page_with_more_signs_than_digits_are_no_margin_lines() -> None:
+    ink = np.zeros((500, 400), np.uint8)
+    for y in range(40, 440, 100):
+        ink[y : y + 66, 40:70] = 255
+        for x in (100, 200):
+            ink[y + 52 : y + 66, x : x + 14] = ink[y : y + 66, x + 50 : x + 57] = 255
+    assert len(find_marks(ink)) == 20
+    assert len(find_marks(ink[:120])) == 5
+
+
 @pytest.mark.parametrize(
     ("left", "height", "thickness", "kept"),
     [(80, 80, 3, False), (80, 80, 9, True), (80, 64, 3, True), (156, 80, 3, True), (460, 80, 3, False)],

@@ -36,6 +36,7 @@ SLIVER_HEIGHTS = 1.3  # of the digits: what is not longer may be one,
 WEDGE = 2.0  # but not so many times thicker at one end,
 SLIVER_STROKES, LIKE_DIGITS = 0.4, 1.5  # nor so thin for their strokes; they are up to so many times as high
 
+FEW_ALIKE, ALIKE = 3, 0.25  # such lines on a page, and of their height, how much it differs
 UPRIGHT_HEIGHTS = 3.0  # of the digits: what is longer, and narrow, parts columns,
 LEAST_PORTION = 0.12  # where there are FEW_MARKS digits, of its length each at least
 HAIR_HEIGHTS, HAIR_STROKES = 1.15, 0.5  # of the digits: what is higher than all, and so thin, frames them
@@ -190,16 +191,18 @@ def _is_frame(box: Sequence[int], shape: tuple[int, ...]) -> bool:
 
 
 def _find_margin_lines(boxes: NDArray[np.int32], framing: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return which marks are narrow and far higher than the digits, of which there must be a few."""
+    """Return which marks are narrow and far higher than the digits, of which there must be a few.
+
+    Several of one height are the 1s of a page where signs are many, and the other digits few.
+    """
     lines = np.zeros(len(boxes), np.bool_)
     heights = boxes[:, 3]
-    narrow = boxes[:, 2] < heights / 8
-    for index in np.flatnonzero(narrow & (heights >= heights.max() / 2) & ~framing):
-        others = heights[
-            ~framing & (heights > LEAST_PORTION * heights[index]) & (heights < heights[index] / 2)
-        ]
-        if len(others) >= FEW_MARKS:
-            lines[index] = heights[index] > UPRIGHT_HEIGHTS * float(np.median(others))
+    narrow = (boxes[:, 2] < heights / 8) & ~framing
+    for index in np.flatnonzero(narrow & (heights >= heights.max() / 2)):
+        alike = narrow & (np.abs(heights - heights[index]) <= ALIKE * heights[index])
+        others = ~alike & ~framing & (heights > LEAST_PORTION * heights[index])
+        if np.count_nonzero(others) >= FEW_MARKS and np.count_nonzero(alike) < FEW_ALIKE:
+            lines[index] = heights[index] > UPRIGHT_HEIGHTS * find_typical_height(boxes[others])
     return lines
 
 
