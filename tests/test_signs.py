@@ -73,6 +73,11 @@ def test_an_upright_stroke_as_high_as_the_digits_is_a_one():
     assert read(write(np.array([[150, 160], [150, 75]]))).text.replace(" ", "") == "2134"
 
 
+def test_a_low_bar_that_ends_where_the_digits_do_is_a_comma():
+    (line,) = read(write(np.array([[155, 134], [150, 158]]))).lines
+    assert [digit.accepted for digit in line.digits] == [True, False, True, True]
+
+
 def test_a_large_comma_that_begins_below_a_line_stays_in_it():
     reading = read(write(np.array([[155, 150], [155, 165], [143, 186]])))
     assert [line.text.replace(" ", "") for line in reading.lines] == ["234"]

@@ -39,7 +39,8 @@ from mnistry.words import split_words
 LEAST_HEIGHT = 0.4  # of the largest digit's height: what is lower is a dot or a dash
 LEAST_OTHERS = 2  # marks of a line
 COMMA_HEIGHT, COMMA_TOP = 0.66, 0.6  # of the others' height: at most so high, and so far down begins a comma
-COMMA_BELOW = 0.05  # of it it reaches below them, at least
+COMMA_BELOW = 0.05  # of it it reaches below them, at least,
+COMMA_WIDTH = 0.6  # or it is a bar, so broad for its height
 LEAST_LENGTH, LEAST_SLENDER = 3.0, 3.5  # times as long as it is thick is a stroke, and one surely straight;
 MOST_THICKNESS, MOST_SLENDER = 2.2, 1.6  # times as thick as the line's strokes they are, at most
 LEANING = 0.12  # columns a row that a slash leans further to the right than the other strokes;
@@ -110,24 +111,22 @@ def find_compared(path: Path, line: CutLine, ink: Gray, apart: Collection[Box]) 
     """
     whole = {piece.box: piece.ink for piece in line.pieces}
     height = max((segment.box[3] for segment in path.segments if segment.digit), default=0)
-    strokes = []
+    strokes, low = [], []
     for segment in path.segments:
-        if segment.box[3] >= LEAST_HEIGHT * height and segment.confidence > 0 and segment.box not in apart:
+        if segment.digit and segment.box in whole and segment.box[3] < LEAST_HEIGHT * height:
+            low.append(segment.box)
+        elif segment.box[3] >= LEAST_HEIGHT * height and segment.confidence > 0 and segment.box not in apart:
             lean, straight = None, False
             if segment.box in whole:
                 lean, straight = _measure_lean(whole[segment.box], line.stroke_px)
             strokes.append(_Stroke(segment.box, cut(ink, segment.box), lean, straight))
-    return _find_others(path, line, ink, strokes, whole)
-
-
-def _find_others(
-    path: Path, line: CutLine, ink: Gray, strokes: Sequence[_Stroke], whole: Collection[Box]
-) -> list[Box]:
-    """Return the boxes of slashes, or of commas; `whole` are those of single pieces."""
     ending = _find_ending(path, line, ink)
-    if ending:
-        return ending
-    commas = _find_commas([stroke for stroke in strokes if stroke.box in whole], strokes)
+    return ending or _find_others(strokes, [*low, *(stroke.box for stroke in strokes if stroke.box in whole)])
+
+
+def _find_others(strokes: Sequence[_Stroke], whole: Sequence[Box]) -> list[Box]:
+    """Return the boxes of slashes, or of commas out of `whole`, those of single pieces."""
+    commas = _find_commas(whole, strokes)
     if commas or all(stroke.lean is None for stroke in strokes):
         return commas
     words = split_words([stroke.box for stroke in strokes])
@@ -185,8 +184,11 @@ def _is_drawn(signs: Sequence[Sequence[Piece]], alone: Segment, whole: Segment) 
     return bool(dash or stacked or (gained and bottom - top <= SIGN_HEIGHT))
 
 
-def _find_commas(marks: Sequence[_Stroke], strokes: Sequence[_Stroke]) -> list[Box]:
-    """Return those marks that are far lower than most of a line, begin far down, and end below them."""
+def _find_commas(marks: Sequence[Box], strokes: Sequence[_Stroke]) -> list[Box]:
+    """Return the boxes of marks that are far lower than most of a line, begin far down, and end below them.
+
+    A bar that begins so far down may end where they do.
+    """
     if len(strokes) <= LEAST_OTHERS:
         return []
     boxes = np.array([stroke.box for stroke in strokes])
@@ -195,10 +197,10 @@ def _find_commas(marks: Sequence[_Stroke], strokes: Sequence[_Stroke]) -> list[B
     high = bottom - top
     return [
         (x, y, width, height)
-        for x, y, width, height in (mark.box for mark in marks)
+        for x, y, width, height in marks
         if height <= COMMA_HEIGHT * high
         and y - top >= COMMA_TOP * high
-        and y + height - bottom >= COMMA_BELOW * high
+        and (y + height - bottom >= COMMA_BELOW * high or width <= COMMA_WIDTH * height)
     ]
 
 
