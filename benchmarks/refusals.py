@@ -2,7 +2,7 @@
 
 The marks come from Fashion-MNIST; from `mnistry.synthesis`, of the kinds that the shipped classifier has
 learned to refuse, but other ones: halves and pairs of test digits, another seed; and, drawn here, of kinds
-that it has not learned from: letters in other fonts of the system, and doodles.
+that it has not learned from: letters in other fonts of the system, and two kinds of doodles.
 """
 
 from __future__ import annotations
@@ -94,6 +94,7 @@ def _list_marks(test: Dataset, fashion: Path | None, n: int) -> Iterator[tuple[s
         yield "letters without it, in fonts never trained on", print_in_fonts(LETTERS, n, list(fonts))
         yield "letters with it, in fonts never trained on", print_in_fonts(ALIKE, n, list(fonts))
     yield "doodles of a kind never trained on: lines, arcs and boxes", draw_shapes(n)
+    yield "doodles of other kinds never trained on: branches, mazes, knots, molecules", draw_patterns(n)
     images, names = make_outliers(test, 5 * n, SEED)
     families_of = np.array([str(name).split()[0] for name in names])
     for family, what in (
@@ -183,6 +184,69 @@ def draw_shapes(n: int) -> Images:
                 )
         images.append(center_digit(ink))
     return np.stack(images)
+
+
+def draw_patterns(n: int) -> Images:
+    """Return (n, 28, 28) uint8 images of branches, mazes, knots and molecules, in turn."""
+    rng = np.random.default_rng(SEED)
+    draw = (_draw_branches, _draw_maze, _draw_knot, _draw_molecule)
+    images = []
+    for number in range(n):
+        ink, pen = np.zeros((128, 128), np.uint8), int(rng.integers(3, 7))
+        for points in draw[number % len(draw)](rng):
+            cv2.polylines(ink, [np.rint(points * 16).astype(np.int32)], False, 255, pen, cv2.LINE_AA, 4)
+        images.append(center_digit(ink))
+    return np.stack(images)
+
+
+def _draw_branches(rng: np.random.Generator) -> list[Floats]:
+    """Return lines of points (k, 2), x and y in 0..128: a trunk that parts three or four times in two."""
+    lines, tips = [], [(np.array([64.0, 120.0]), -np.pi / 2 + rng.normal(0, 0.1), rng.uniform(30, 40))]
+    spread = rng.uniform(0.35, 0.7)
+    for _ in range(rng.integers(4, 6)):
+        grown = []
+        for start, way, length in tips:
+            end = start + length * np.array([np.cos(way), np.sin(way)])
+            lines.append(np.stack([start, end]))
+            grown += [
+                (end, way + side * spread + rng.normal(0, 0.1), length * rng.uniform(0.6, 0.8))
+                for side in (-1, 1)
+            ]
+        tips = grown
+    return lines
+
+
+def _draw_maze(rng: np.random.Generator) -> list[Floats]:
+    """Return lines as `_draw_branches` does: walls across a field of 4 x 4 or 5 x 5, which has a way out."""
+    count = int(rng.integers(4, 6))
+    step = 100 / count
+    lines = [np.array([[14, 14], [114, 14], [114, 114], [14, 114], [14, 14 + step]])]
+    for row in range(1, count):
+        for column in range(count):
+            x, y = 14 + step * column, 14 + step * row
+            if rng.random() < 0.6:
+                across = rng.random() < 0.5
+                lines.append(np.array([[x, y], [x + step, y] if across else [x, y + step]]))
+    return lines
+
+
+def _draw_knot(rng: np.random.Generator) -> list[Floats]:
+    """Return one line as `_draw_branches` does, closed, that crosses itself many times."""
+    across, down = ((3, 4), (4, 5), (5, 3), (5, 4))[rng.integers(4)]
+    t = np.linspace(0, 2 * np.pi, 200)
+    x, y = np.sin(across * t + rng.uniform(0.3, 1.2)), np.sin(down * t)
+    return [np.stack([64 + rng.uniform(30, 50) * x, 64 + rng.uniform(30, 50) * y], 1)]
+
+
+def _draw_molecule(rng: np.random.Generator) -> list[Floats]:
+    """Return lines as `_draw_branches` does: four to six rings, joined by bars, around a middle."""
+    count = int(rng.integers(4, 7))
+    angles = 2 * np.pi * (np.arange(count) + rng.uniform(0, 1)) / count
+    places = 64 + np.stack([np.cos(angles), np.sin(angles)], 1) * rng.uniform(34, 48, (count, 1))
+    turn = np.linspace(0, 2 * np.pi, 24)
+    ring = rng.uniform(6, 12) * np.stack([np.cos(turn), np.sin(turn)], 1)
+    joined = [np.stack([places[index - 1], places[index]]) for index in range(int(rng.integers(0, 2)), count)]
+    return [*(place + ring for place in places), *joined]
 
 
 def find_fonts() -> dict[str, str]:
