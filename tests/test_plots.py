@@ -16,6 +16,7 @@ from matplotlib.text import Text
 from mnistry import plots
 from mnistry.dataset import Dataset
 from mnistry.evaluation import Evaluation, evaluate
+from mnistry.plots.style import set_figure_title, start_figure
 
 HISTORY = {
     "loss": [0.35, 0.2, 0.1, 0.05, 0.02, 0.01],
@@ -431,3 +432,16 @@ def test_a_save_that_fails_leaves_the_older_picture_as_it_was(
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(ValueError, match="xyz"):
         plots.save_figure(Figure(), tmp_path / "a.xyz")
+
+
+@pytest.mark.parametrize("inches", [2.0, 4.7, 11.0])
+def test_a_title_stays_in_its_figure(inches: float) -> None:
+    figure = start_figure(None, (inches, 4.0))
+    words = "The 12 most confident of 9,184 mistakes on a data set with a long name"
+    set_figure_title(figure, words)
+    figure.draw_without_rendering()
+    assert figure.get_suptitle().split() == words.split()
+    (title,) = figure.findobj(lambda artist: isinstance(artist, Text) and len(artist.get_text()) > 20)
+    extent = title.get_window_extent()
+    assert figure.bbox.x0 <= extent.x0
+    assert extent.x1 <= figure.bbox.x1

@@ -81,7 +81,7 @@ def plot_steps(
     grid = figure.add_gridspec(len(heights), 1 if stacked else 2, height_ratios=heights)
     first = [grid[i] if stacked else grid[i // 2, i % 2] for i in range(4)]
     steps = (
-        (PAGE if look == FIRST else f"{PAGE}, looked at {look.name}", page),
+        (PAGE if look == FIRST else f"{PAGE},\n    looked at {look.name}", page),
         (FLATTENED, flattened),
         ("3  the ink alone, without rules and the paper's grain", 255 - ink),
         (

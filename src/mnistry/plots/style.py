@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ BLUE, VERMILLION = "#0072B2", "#D55E00"
 RUST = "#A84900"  # vermillion, dark enough for small letters on white
 INK, MUTED, GRID, PAPER = "#222222", "#6B6B6B", "#E3E3E3", "#FFFFFF"
 TITLE_PT, TEXT_PT, SMALL_PT = 12, 10, 9
+LETTER_WIDTH = 0.7  # of a bold letter, in its size
 
 
 def start_axes(ax: Axes | None, size_inches: tuple[float, float]) -> Axes:
@@ -52,7 +54,9 @@ def finish_axes(ax: Axes, title: str, *, frame: bool = False) -> None:
 
 
 def set_figure_title(figure: Figure, title: str) -> None:
-    """Write the title above all axes of a figure."""
+    """Write the title above all axes of a figure, in several rows where it is wider than that."""
+    letters = int(figure.get_figwidth() * 72 / (LETTER_WIDTH * TITLE_PT))
+    title = "\n".join(textwrap.wrap(title, max(1, letters)))
     figure.suptitle(title, fontsize=TITLE_PT, fontweight="bold", color=INK)
 
 
