@@ -21,6 +21,7 @@ from mnistry.matching import choose_fitting
 from mnistry.paper import measure_contrast
 from mnistry.pictures import Gray
 from mnistry.placing import to_digit
+from mnistry.plates import list_plates
 from mnistry.readings import Digit, Line
 from mnistry.segmentation import MOST_MARKS, Mark, find_typical_height, paint_marks
 from mnistry.segments import LEAST, Segment
@@ -85,8 +86,9 @@ def _read_pages(
     errors: list[ImageError] = []
     for page in flatten_pages(gray, size):
         try:
-            read.append(_read_sheet(page, options, size, name, most_again))
-            most_again -= _count_marks(read[-1].lines)
+            found = _read_sheet(page, options, size, name, most_again)
+            read += found
+            most_again -= sum(_count_marks(part.lines) for part in found)
         except CrowdedError:
             raise
         except ImageError as error:
@@ -101,10 +103,11 @@ def _read_pages(
     return read
 
 
-def _read_sheet(page: Page, options: Options, size: tuple[int, int], name: str, most: int) -> _Read:
+def _read_sheet(page: Page, options: Options, size: tuple[int, int], name: str, most: int) -> list[_Read]:
     """Return what was read of one sheet; errors as for `find_writing`, and where nobody has written.
 
-    Where that is doubtful, and of at most so many marks, it is what several looks say most often.
+    Where there is no digit but on dark plates, it is what was read of these. Where it is doubtful, and of at
+    most so many marks, it is what several looks say most often.
     """
 
     def contrast() -> float:
@@ -115,10 +118,13 @@ def _read_sheet(page: Page, options: Options, size: tuple[int, int], name: str, 
     except CrowdedError as error:
         check_crowd(error, contrast, name)
         raise
+    plates = [] if _count_accepted(read.lines) else _read_plates(page, read, options, size, name)
+    if plates:
+        return plates
     if options.pattern is None:
         check_written(read.lines, size, contrast, name)
     if not is_doubtful(read.lines, most):
-        return read
+        return [read]
     reads, answers = [read], [list_accepted(read.lines)]
     for look in list_looks(page.gray, read.found):
         try:
@@ -129,7 +135,23 @@ def _read_sheet(page: Page, options: Options, size: tuple[int, int], name: str, 
         answers.append(list_accepted(seen.lines))
         if is_settled(answers):
             break
-    return reads[choose_most(answers)]
+    return [reads[choose_most(answers)]]
+
+
+def _read_plates(page: Page, read: _Read, options: Options, size: tuple[int, int], name: str) -> list[_Read]:
+    """Return what was read of the plates among the marks that were read, of which that is sure."""
+    found = []
+    for alone, look in list_plates(page, read.found) if options.invert is None else ():
+        try:
+            seen = _look_and_read(alone, look, options, size, name)
+        except ImageError:
+            continue
+        digits = [digit for line in seen.lines for digit in line.digits]
+        accepted = [digit for digit in digits if digit.accepted]
+        plain = all(digit.label in PLAIN for digit in accepted)
+        if 2 * len(accepted) >= len(digits) and not plain and all(d.confidence >= SURE for d in accepted):
+            found.append(seen)
+    return found
 
 
 def _look_and_read(page: Page, look: Look, options: Options, size: tuple[int, int], name: str) -> _Read:
