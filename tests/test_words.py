@@ -119,3 +119,22 @@ def test_a_sure_number_in_the_same_group_keeps_a_doubtful_one() -> None:
     segments = [take(0, 0.5, 0.3), take(80, 0.1, 0.9), take(220, 0.99, 0.01)]
     segments[0] = replace(segments[0], box=(0, 40, 20, 20))
     assert not list_letters(segments, [True, False, True])
+
+
+@pytest.mark.parametrize(
+    ("marks", "refused"),
+    [
+        ([0.8, 0, 0.9, 0, 0.95, 0.7], set()),  # 6+4=10, by a hand that who sees the line uncut does not know
+        ([0.8, 0, 0.9, 0.95, 0.7, 0], set(range(6))),
+        ([0.8, 0, 0, 0.9, 0.95, 0.7], set(range(6))),
+        ([0.6, 0, 0.6, 0, 0.6, 0.6], set(range(6))),
+    ],
+)
+def test_fair_digits_with_single_signs_between_them_are_no_word(
+    marks: list[float], refused: set[int]
+) -> None:
+    segments = [
+        replace(take(60 * place, mark or 0.01, 0.99 * (mark == 0)), seen=0.1 * (mark > 0))
+        for place, mark in enumerate(marks)
+    ]
+    assert list_letters(segments, [mark > 0 for mark in marks]) == refused

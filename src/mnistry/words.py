@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 from mnistry.decoding import Path
 from mnistry.imaging import Box
@@ -20,6 +21,7 @@ DOUBTFUL = 0.65  # geometric mean of probabilities, up to which digits are doubt
 BESIDE_LETTERS = 0.75  # near to a word of letters, or to as many marks that are none, they need so much
 VOUCHED = (0.85, 0.999)  # probability of each of its digits, for who sees the line uncut, from which it is no
 # word: where at most half of its marks are no digit, as in a sum, and where more are
+SUM_DIGITS, FAIR = 3, 0.75  # of a sum, at least, and the geometric mean of their probabilities
 TALL = 3  # times as high as broad is a bar
 
 
@@ -79,10 +81,12 @@ def is_doubtful(word: Sequence[Segment], least: float = DOUBTFUL) -> bool:
 def is_of_letters(word: Sequence[Segment], likely: Sequence[bool]) -> bool:
     """Return whether enough marks of a word are no likely digits, with the doubts of who sees it uncut.
 
-    Not where that one is sure of all that are likely, nor where less than REFUSED_PORTION are no digits. A
-    broad mark that is no digit counts as two letters.
+    Not where that one is sure of all that are likely, nor where less than REFUSED_PORTION are no digits, nor
+    in a sum. A broad mark that is no digit counts as two letters.
     """
     large = _list_large(word, likely)
+    if _is_sum(large):
+        return False
     refused = sum(1 + (segment.box[2] > JOINED * STRIP_PX) for segment, answer in large if not answer)
     letters = refused + sum(answer for _, answer in large)
     doubts = refused + sum(1 - segment.seen for segment, answer in large if answer and segment.seen)
@@ -96,6 +100,15 @@ def is_of_letters(word: Sequence[Segment], likely: Sequence[bool]) -> bool:
     sure = bool(seen) and min(seen) >= VOUCHED[most]
     few = letters < LETTERS or refused < REFUSED_PORTION * letters
     return not few and not sure and doubts >= WORD_PORTION * letters
+
+
+def _is_sum(marks: Sequence[tuple[Segment, bool]]) -> bool:
+    """Return whether marks, each a likely digit or not, are fair digits with single signs between them."""
+    digits = [segment for segment, answer in marks if answer]
+    if len(digits) < SUM_DIGITS or not (marks[0][1] and marks[-1][1]):
+        return False
+    signs_apart = all(one or other for (_, one), (_, other) in pairwise(marks))
+    return signs_apart and math.prod(digit.confidence for digit in digits) >= FAIR ** len(digits)
 
 
 def _list_large(word: Sequence[Segment], likely: Sequence[bool]) -> list[tuple[Segment, bool]]:
