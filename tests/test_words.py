@@ -40,6 +40,10 @@ def test_a_number_close_to_a_word_stays() -> None:
     assert read(write_rows([("Ab", "74", 130)], 170, 1.7)).text.replace(" ", "") == "74"
 
 
+def test_a_sure_number_close_to_a_word_is_read() -> None:
+    assert read(write_rows([("Street", "47", 182)], 170, 1.7)).text == "47"
+
+
 def test_a_pattern_takes_its_number_alone_out_of_an_address() -> None:
     rows = [("Anna Lee", "", 0), ("Hill Road", "", 0), ("Boston", "", 0), ("", "52417", 30)]
     page = write_rows(rows, 560, 2.0)

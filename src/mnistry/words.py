@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from mnistry.decoding import Path
 from mnistry.imaging import Box
@@ -12,6 +12,7 @@ from mnistry.segments import Segment
 from mnistry.straightening import STRIP_PX
 
 WORD_GAP, FAR = 0.6, 2.0  # digits' heights, between words, and between those that say less of each other
+CLOSE_GAP, SURE = 0.3, 0.85  # between a word and a number, and the geometric mean of its probabilities
 LETTERS = 3  # so many marks
 LETTER_PORTION = 0.45  # of at least this portion of the highest one's height may be a word,
 REFUSED_PORTION = 0.2  # and are if this portion of them is no digit
@@ -37,7 +38,7 @@ def list_letters(segments: Sequence[Segment], likely: Sequence[bool]) -> set[int
     def take(word: Sequence[int]) -> tuple[list[Segment], list[bool]]:
         return [segments[index] for index in word], [likely[index] for index in word]
 
-    words = split_words(boxes)
+    words = _part_words(segments, likely)
     letters = [word for word in words if is_of_letters(*take(word))]
     if sum(map(len, letters)) > LETTERS:  # and not a number that is torn
         groups = [group for group in split_words(boxes, FAR) if any(word[0] in group for word in letters)]
@@ -61,7 +62,7 @@ def list_numbers(path: Path) -> list[tuple[int, int]]:
     likely = [segment.digit and segment.confidence >= segment.none for segment in path.segments]
     found: list[tuple[int, int]] = []
     numbers, letters = False, False
-    for word in split_words([segment.box for segment in path.segments]):
+    for word in _part_words(path.segments, likely):
         of_letters = is_of_letters(
             [path.segments[index] for index in word], [likely[index] for index in word]
         )
@@ -70,6 +71,24 @@ def list_numbers(path: Path) -> list[tuple[int, int]]:
             found.append((found.pop()[0] if numbers else word[0], word[-1]))
         numbers = not of_letters
     return found if letters else []
+
+
+def _part_words(segments: Sequence[Segment], likely: Sequence[bool]) -> list[list[int]]:
+    """Return the numbers of the segments of each word; a sure number close to one is a word of its own."""
+    words: list[list[int]] = []
+    for word in split_words([segment.box for segment in segments]):
+        close = split_words([segments[index].box for index in word], CLOSE_GAP)
+        parts = [[word[place] for place in places] for places in close]
+        joined = False  # to what comes next
+        for digits, run in groupby(parts, lambda part: all(likely[index] for index in part)):
+            part = [index for places in run for index in places]
+            number = digits and len(part) > 1 and not is_doubtful([segments[index] for index in part], SURE)
+            if joined and not number:
+                words[-1] += part
+            else:
+                words.append(part)
+            joined = not number
+    return words
 
 
 def is_doubtful(word: Sequence[Segment], least: float = DOUBTFUL) -> bool:
