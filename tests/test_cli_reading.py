@@ -106,8 +106,9 @@ def test_a_tiff_file_is_read_page_by_page(tmp_path: Path, capsys) -> None:
     assert [reading["size"] for reading in readings] == [[200, 160], [200, 160], [260, 160]]
     assert "no ink" in readings[1]["error"]
     assert status == 1
-    _, out, _ = run(capsys, tmp_path / "scan.tif")
+    _, out, err = run(capsys, tmp_path / "scan.tif")
     assert out.splitlines()[0].startswith(f"{tmp_path / 'scan.tif'}, page 1: 1  ")
+    assert err.startswith("error: page 2: no ink found")
 
 
 def test_a_moving_picture_is_its_first_frame(tmp_path: Path, capsys) -> None:

@@ -285,7 +285,14 @@ def test_who_sees_a_line_uncut_does_not_decide_alone() -> None:
 
 @pytest.mark.parametrize(
     ("text", "seen", "accepted"),
-    [("7+7-7", 0.95, True), ("7+7-7", 0.0, False), ("7++-", 0.95, False), ("7++-", 0.9995, True)],
+    [
+        ("7+7-7", 0.95, True),
+        ("7+7-7", 0.3, True),
+        ("+77-7", 0.95, True),
+        ("+77-7", 0.3, False),
+        ("7++-", 0.95, False),
+        ("7++-", 0.9995, True),
+    ],
 )
 def test_digits_among_signs_are_no_word_where_the_line_is_seen_so(
     text: str, seen: float, accepted: bool

@@ -55,6 +55,16 @@ def test_a_single_digit_on_a_plate_is_read() -> None:
     assert read(page, single=True).text == "4"
 
 
+@pytest.mark.parametrize("portion", [0.4, 0.9])
+def test_the_outline_of_a_plate_is_no_digit(portion: float) -> None:
+    """Blurred, and with a light frame around it."""
+    page = show_plate(portion)
+    width, height = round(700 * portion), round(350 * portion)
+    corner = ((700 - width) // 2 + 6, (500 - height) // 2 + 6)
+    cv2.rectangle(page, corner, (700 - corner[0], 500 - corner[1]), 230, 3)
+    assert read(cv2.GaussianBlur(page, (0, 0), 2)).text == "472"
+
+
 def test_a_plate_is_dark_ink_where_the_user_says_so() -> None:
     assert read(show_plate(0.5), invert=False).text == ""
 

@@ -81,6 +81,16 @@ def test_ones_on_a_page_with_more_signs_than_digits_are_no_margin_lines() -> Non
     assert len(find_marks(ink[:120])) == 5
 
 
+@pytest.mark.parametrize("lines", [1, 3, 4])
+def test_lines_between_columns_of_digits_or_of_ones_are_no_marks(lines: int) -> None:
+    ink = np.zeros((500, 600), np.uint8)
+    for x in range(60, 60 + 120 * lines, 120):
+        ink[30:470, x : x + 4] = 255
+        for y in range(60, 400, 80):
+            ink[y : y + 60, x + 30 : x + 38] = ink[y : y + 60, x + 60 : x + 90] = 255
+    assert len(find_marks(ink)) == 10 * lines
+
+
 @pytest.mark.parametrize(
     ("left", "height", "thickness", "kept"),
     [(80, 80, 3, False), (80, 80, 9, True), (80, 64, 3, True), (156, 80, 3, True), (460, 80, 3, False)],

@@ -78,6 +78,14 @@ def test_a_low_bar_that_ends_where_the_digits_do_is_a_comma():
     assert [digit.accepted for digit in line.digits] == [True, False, True, True]
 
 
+def test_a_low_bar_behind_all_digits_is_no_comma():
+    page = write(np.array([[155, 150], [155, 165], [143, 186]]))[:, 170:]
+    cv2.line(page, (210, 134), (205, 158), 0, 9, cv2.LINE_AA)
+    (line,) = read(page).lines
+    assert [digit.accepted for digit in line.digits[:2]] == [True, True]
+    assert line.digits[-1].confidence > 0
+
+
 def test_a_large_comma_that_begins_below_a_line_stays_in_it():
     reading = read(write(np.array([[155, 150], [155, 165], [143, 186]])))
     assert [line.text.replace(" ", "") for line in reading.lines] == ["234"]

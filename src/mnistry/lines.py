@@ -21,6 +21,7 @@ from mnistry.signs import find_apart, find_compared, find_signs, leave_out
 from mnistry.straightening import MARGIN_PX, STRIP_PX
 from mnistry.words import list_numbers
 
+LARGE = 0.6  # of the highest mark's height has a digit of its number, and a sign less
 WAYS = 16  # to read a line, between which what sees it uncut decides too
 
 
@@ -97,7 +98,8 @@ def _read_apart(path: Path, line: CutLine, ink: Gray, options: Options) -> Path:
         left, right = min(box[0] for box in boxes), max(box[0] + box[2] for box in boxes)
         part = line.take(left, right)
         if part.pieces:
-            high = float(np.median([box[3] for box in boxes]))
+            heights = np.array([box[3] for box in boxes])
+            high = float(np.median(heights[heights >= LARGE * heights.max()]))
             segments[first : last + 1] = _read_number(part, STRIP_PX / high, options)
     return path._replace(segments=tuple(segments))
 

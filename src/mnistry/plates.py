@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mnistry.looks import Look
+from mnistry.pixels import find_connected
 from mnistry.segmentation import Mark
 from mnistry.writing import Page
 
@@ -14,7 +16,9 @@ FILLED = 0.6  # of a plate's box is dark,
 LARGE = 0.02  # and of the page is its box, at least
 LEAST_PX = 40  # and so high and wide it is
 LEVEL = 64  # of ink: what is darker is the plate, faint as it may be where it is broad
-RIM = 0.02  # of the plate's shorter side, along its outline, belongs to neither: it is blurred
+RIM = 0.01  # of the plate's shorter side, along its outline, belongs to neither: it is blurred
+ALONG = 0.5  # of what is light lies within twice that of the outline, if it is the wall
+WALL = 0.95  # of what is in its box is not as light as the wall, or the digits
 
 
 def list_plates(page: Page, found: Sequence[Sequence[Mark]]) -> Iterator[tuple[Page, Look]]:
@@ -33,9 +37,23 @@ def list_plates(page: Page, found: Sequence[Sequence[Mark]]) -> Iterator[tuple[P
         outline = cv2.convexHull(np.argwhere(dark)[:, ::-1].astype(np.int32))
         inside = np.zeros((down, across), np.uint8)
         cv2.fillConvexPoly(inside, outline, 1)
-        rim_px = 2 * max(1, round(RIM * min(across, down))) + 1
-        kept = cv2.erode(np.pad(inside, 1), np.ones((rim_px, rim_px), np.uint8))[1:-1, 1:-1]
         gray = page.gray.copy()
         plate = gray[y : y + down, x : x + across]
-        plate[kept == 0] = np.median(plate[dark])
+        level = float(np.median(plate[dark]))
+        # What is light and lies along the outline, or outside it, is the wall, or what is blurred between.
+        light = plate > (level + float(np.quantile(plate, WALL))) / 2
+        size = 2 * max(1, round(RIM * min(across, down))) + 1
+        outside, rim = (_widen(inside == 0, width) for width in (size, 2 * size))
+        labels, stats = find_connected(light)
+        along = np.bincount(labels[rim], minlength=len(stats))
+        outside |= np.isin(labels, 1 + np.flatnonzero(along[1:] >= ALONG * stats[1:, 4]))
+        plate[_widen(outside, size)] = level
         yield Page(gray, page.to_picture), Look("as a dark plate with light writing", part=mark.box)
+
+
+def _widen(mask: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
+    """Return a mask as all beyond its border were in it, and what a window of this size reaches from it."""
+    import cv2
+
+    wide = cv2.dilate(np.pad(mask, 1, constant_values=True).view(np.uint8), np.ones((size, size), np.uint8))
+    return np.asarray(wide[1:-1, 1:-1] > 0)

@@ -36,7 +36,8 @@ SLIVER_HEIGHTS = 1.3  # of the digits: what is not longer may be one,
 WEDGE = 2.0  # but not so many times thicker at one end,
 SLIVER_STROKES, LIKE_DIGITS = 0.4, 1.5  # nor so thin for their strokes; they are up to so many times as high
 
-FEW_ALIKE, ALIKE = 3, 0.25  # such lines on a page, and of their height, how much it differs
+ALIKE = 0.25  # of its height, by which others' differ that are such lines, too
+UPRIGHT = 1.2  # times as high as broad are most digits, and signs are not
 UPRIGHT_HEIGHTS = 3.0  # of the digits: what is longer, and narrow, parts columns,
 LEAST_PORTION = 0.12  # where there are FEW_MARKS digits, of its length each at least
 HAIR_HEIGHTS, HAIR_STROKES = 1.15, 0.5  # of the digits: what is higher than all, and so thin, frames them
@@ -193,15 +194,15 @@ def _is_frame(box: Sequence[int], shape: tuple[int, ...]) -> bool:
 def _find_margin_lines(boxes: NDArray[np.int32], framing: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return which marks are narrow and far higher than the digits, of which there must be a few.
 
-    Several of one height are the 1s of a page where signs are many, and the other digits few.
+    What is as broad as high, or lower, are signs, beside which the lines may be 1s.
     """
     lines = np.zeros(len(boxes), np.bool_)
-    heights = boxes[:, 3]
-    narrow = (boxes[:, 2] < heights / 8) & ~framing
+    widths, heights = boxes[:, 2], boxes[:, 3]
+    narrow = (widths < heights / 8) & ~framing
     for index in np.flatnonzero(narrow & (heights >= heights.max() / 2)):
         alike = narrow & (np.abs(heights - heights[index]) <= ALIKE * heights[index])
         others = ~alike & ~framing & (heights > LEAST_PORTION * heights[index])
-        if np.count_nonzero(others) >= FEW_MARKS and np.count_nonzero(alike) < FEW_ALIKE:
+        if np.count_nonzero(others & (heights > UPRIGHT * widths)) >= FEW_MARKS:
             lines[index] = heights[index] > UPRIGHT_HEIGHTS * find_typical_height(boxes[others])
     return lines
 

@@ -187,7 +187,7 @@ def _is_drawn(signs: Sequence[Sequence[Piece]], alone: Segment, whole: Segment) 
 def _find_commas(marks: Sequence[Box], strokes: Sequence[_Stroke]) -> list[Box]:
     """Return the boxes of marks that are far lower than most of a line, begin far down, and end below them.
 
-    A bar that begins so far down may end where they do.
+    A bar between others that begins so far down may end where they do.
     """
     if len(strokes) <= LEAST_OTHERS:
         return []
@@ -200,7 +200,10 @@ def _find_commas(marks: Sequence[Box], strokes: Sequence[_Stroke]) -> list[Box]:
         for x, y, width, height in marks
         if height <= COMMA_HEIGHT * high
         and y - top >= COMMA_TOP * high
-        and (y + height - bottom >= COMMA_BELOW * high or width <= COMMA_WIDTH * height)
+        and (
+            y + height - bottom >= COMMA_BELOW * high
+            or (width <= COMMA_WIDTH * height and boxes[:, 0].min() < x < boxes[:, 0].max())
+        )
     ]
 
 

@@ -50,8 +50,9 @@ def list_letters(segments: Sequence[Segment], likely: Sequence[bool]) -> set[int
         ]
     for group in split_words(boxes, FAR):
         inside = [[segments[index] for index in word if likely[index]] for word in words if word[0] in group]
-        numbers = [digits for digits in inside if digits]
-        if is_mostly_none(*take(group)) and all(is_doubtful(digits, BESIDE_LETTERS) for digits in numbers):
+        numbers = [[digit.confidence for digit in digits] for digits in inside if digits]
+        doubtful = all(math.prod(sure) < BESIDE_LETTERS ** len(sure) for sure in numbers)
+        if doubtful and is_mostly_none(*take(group)):
             letters.append(group)
     letters += [word for word in words if len(words) > 1 and is_unit(*take(word))]
     return {index for word in letters for index in word}

@@ -243,7 +243,8 @@ def _print(reading: Reading, as_json: bool, wanted: str, *, named: bool) -> None
     if as_json:
         print(json.dumps(reading.to_dict()))
     elif reading.error is not None:
-        print(f"error: {reading.error}", file=sys.stderr)
+        page = f"page {reading.page}: " if reading.page is not None else ""
+        print(f"error: {page}{reading.error}", file=sys.stderr)
     else:
         name = f"{reading.name}: " if named or reading.page is not None else ""
         for line in reading.lines:
@@ -251,7 +252,7 @@ def _print(reading: Reading, as_json: bool, wanted: str, *, named: bool) -> None
         if not any(line.mismatched or line.crowded or line.text for line in reading.lines):
             seen = (
                 "--explain steps.png shows what was seen; a photo may have to be cropped to the paper, "
-                "and where digits touch, --expect N helps"
+                "light writing on something dark may need --invert, and where digits touch, --expect N helps"
             )
             print(f"note: nothing in {reading.name} was taken for a digit; {seen}", file=sys.stderr)
     if any(line.crowded for line in reading.lines):
