@@ -29,6 +29,7 @@ from mnistry import (
     grouping,
     pictures,
     pixels,
+    rasters,
     read,
     segmentation,
     straightening,
@@ -243,7 +244,7 @@ def test_large_pictures_are_made_smaller_and_turned_as_pillow_does(
     from PIL import ImageOps
 
     exif = Image.Exif()
-    exif[pictures.EXIF_ORIENTATION] = orientation
+    exif[rasters.EXIF_ORIENTATION] = orientation
     colours = np.dstack(
         [draw_seven(600, 448), draw_seven(600, 448, pen_px=30), np.zeros((600, 448), np.uint8)]
     )

@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image
 
 with atheris.instrument_imports(include=["mnistry"]):
-    from mnistry import containers, pictures, reader, readings
+    from mnistry import containers, pictures, rasters, reader, readings
     from mnistry.errors import ImageError
 
 NAMES = (*readings.DIGIT_NAMES, "none")
@@ -111,7 +111,7 @@ def make_seeds(target: str) -> list[bytes]:
 
 def _list_options(format: str, picture: Image.Image) -> list[dict[str, object]]:
     exif = Image.Exif()
-    exif[pictures.EXIF_ORIENTATION] = 6
+    exif[rasters.EXIF_ORIENTATION] = 6
     options: list[dict[str, object]] = [{}]
     if format in ("PNG", "JPEG", "WEBP"):
         options.append({"exif": exif.tobytes()})
