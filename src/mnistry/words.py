@@ -48,12 +48,7 @@ def list_letters(segments: Sequence[Segment], likely: Sequence[bool]) -> set[int
             for word in words
             if is_doubtful(take(word)[0], BESIDE_LETTERS if word[0] in near else DOUBTFUL)
         ]
-    for group in split_words(boxes, FAR):
-        inside = [[segments[index] for index in word if likely[index]] for word in words if word[0] in group]
-        numbers = [[digit.confidence for digit in digits] for digits in inside if digits]
-        doubtful = all(math.prod(sure) < BESIDE_LETTERS ** len(sure) for sure in numbers)
-        if doubtful and is_mostly_none(*take(group)):
-            letters.append(group)
+    letters += [group for group in split_words(boxes, FAR) if is_drawing(*take(group))]
     letters += [word for word in words if len(words) > 1 and is_unit(*take(word))]
     return {index for word in letters for index in word}
 
@@ -144,10 +139,14 @@ def _list_large(word: Sequence[Segment], likely: Sequence[bool]) -> list[tuple[S
     ]
 
 
-def is_mostly_none(group: Sequence[Segment], likely: Sequence[bool]) -> bool:
-    """Return whether at least half of the large marks of a group are no digits, as in drawings."""
+def is_drawing(group: Sequence[Segment], likely: Sequence[bool]) -> bool:
+    """Return whether marks are a drawing: at least half of the large ones no digits, and no number sure."""
     answers = [answer for _, answer in _list_large(group, likely)]
-    return 2 * sum(answers) <= len(answers)
+    numbers = [
+        [group[index].confidence for index in word if likely[index]] for word in _part_words(group, likely)
+    ]
+    doubtful = all(math.prod(sure) < BESIDE_LETTERS ** len(sure) for sure in numbers if sure)
+    return doubtful and 2 * sum(answers) <= len(answers)
 
 
 def is_unit(word: Sequence[Segment], likely: Sequence[bool]) -> bool:
